@@ -1,0 +1,95 @@
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <utility>
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+namespace ssm {
+
+namespace detail {
+inline std::atomic<std::size_t>& thread_limit() noexcept {
+    static std::atomic<std::size_t> limit{0};
+    return limit;
+}
+}  // namespace detail
+
+/// Number of threads that calls may use: what was set, else what OpenMP offers, 1 without OpenMP.
+[[nodiscard]] inline std::size_t threads() noexcept {
+#ifdef _OPENMP
+    const std::size_t limit = detail::thread_limit().load(std::memory_order_relaxed);
+    return limit != 0 ? limit : static_cast<std::size_t>(std::max(1, omp_get_max_threads()));
+#else
+    return 1;
+#endif
+}
+
+/// Sets the number of threads of all later calls; 0 goes back to the default. Results do not
+/// depend on it, not even in the last bit. Without OpenMP it has no effect.
+inline void set_threads(std::size_t count) noexcept {
+    detail::thread_limit().store(count, std::memory_order_relaxed);
+}
+
+/// While it lives, libraries called from this thread start no OpenMP threads of their own. Eigen cuts a
+/// product differently for different thread counts, which would change the last bits of a result.
+class SerialRegion {
+public:
+#ifdef _OPENMP
+    SerialRegion() noexcept : before_(omp_get_max_threads()) { omp_set_num_threads(1); }
+    ~SerialRegion() { omp_set_num_threads(before_); }
+#else
+    SerialRegion() noexcept {}
+    ~SerialRegion() {}
+#endif
+    SerialRegion(const SerialRegion&) = delete;
+    SerialRegion& operator=(const SerialRegion&) = delete;
+
+#ifdef _OPENMP
+private:
+    int before_;
+#endif
+};
+
+/// Calls `body(task, worker)` once for each task in 0 .. tasks - 1, on several threads if there are.
+///
+/// Tasks must be independent of each other; what a task computes may not depend on `worker`, which is below
+/// `threads()` and serves to find a private piece of scratch memory. How work is cut into tasks must
+/// not depend on `threads()`: then results are the same bits for any number of threads.
+///
+/// Threads   nested calls run serially. `body` must not throw.
+template <class Body>
+void parallel_for(std::size_t tasks, Body&& body) {
+#ifdef _OPENMP
+    const std::size_t workers = std::min(threads(), tasks);
+    if (workers > 1 && !omp_in_parallel()) {
+#pragma omp parallel num_threads(static_cast<int>(workers))
+        {
+            const SerialRegion serial;
+            const auto worker = static_cast<std::size_t>(omp_get_thread_num());
+#pragma omp for schedule(dynamic, 1)
+            for (std::size_t task = 0; task < tasks; ++task)
+                body(task, worker);
+        }
+        return;
+    }
+#endif
+    const SerialRegion serial;
+    for (std::size_t task = 0; task < tasks; ++task)
+        body(task, std::size_t{0});
+}
+
+/// Cuts `count` items into ranges of `grain` and calls `body(begin, end, worker)` for each in parallel.
+template <class Body>
+void parallel_ranges(std::size_t count, std::size_t grain, Body&& body) {
+    const std::size_t tasks = (count + grain - 1) / grain;
+    parallel_for(tasks, [&](std::size_t task, std::size_t worker) {
+        const std::size_t begin = task * grain;
+        body(begin, std::min(begin + grain, count), worker);
+    });
+}
+
+}  // namespace ssm

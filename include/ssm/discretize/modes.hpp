@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstddef>
+
+#include <ssm/core/aligned.hpp>
+#include <ssm/core/error.hpp>
+
+namespace ssm {
+
+/// Numbers of a bank of diagonal systems: `channels` (H) single-input systems of `modes` (n) stored
+/// modes each, read out by `heads` output heads.
+struct ModeShape {
+    std::size_t channels = 0;
+    std::size_t modes = 0;
+    std::size_t heads = 1;
+
+    [[nodiscard]] std::size_t poles() const noexcept { return channels * modes; }
+    [[nodiscard]] std::size_t residues() const noexcept { return heads * channels * modes; }
+    friend bool operator==(const ModeShape&, const ModeShape&) = default;
+};
+
+/// The modal form that everything diagonal shares, in discrete time:
+///
+///   s_n[t] = z_n s_n[t-1] + u[t]        y[t] = Re sum_n r_n s_n[t]        K[l] = Re sum_n r_n z_n^l
+///
+/// with poles z and residues r for each channel. Initialisation and discretisation produce it,
+/// evaluations consume it, and its gradient has the same type: (d loss / d Re, d loss / d Im) of each
+/// pole and residue. Always in double: that is what keeps long sequences exact in float.
+///
+/// Shapes    poles (H, n), residues (heads, H, n), real and imaginary parts apart. The input matrix is
+///           inside the residues; of conjugate pairs one mode is stored and the factor 2 is in r.
+struct Modes {
+    Modes() = default;
+    explicit Modes(ModeShape sizes)
+        : shape(sizes),
+          pole_re(sizes.poles()),
+          pole_im(sizes.poles()),
+          residue_re(sizes.residues()),
+          residue_im(sizes.residues()) {}
+
+    /// Index of the pole of mode `n` of channel `h`.
+    [[nodiscard]] std::size_t pole(std::size_t h, std::size_t n) const noexcept {
+        return h * shape.modes + n;
+    }
+    /// Index of the residue of head `c` at mode `n` of channel `h`.
+    [[nodiscard]] std::size_t residue(std::size_t c, std::size_t h, std::size_t n) const noexcept {
+        return (c * shape.channels + h) * shape.modes + n;
+    }
+
+    ModeShape shape{};
+    AlignedVector<double> pole_re, pole_im;
+    AlignedVector<double> residue_re, residue_im;
+};
+
+}  // namespace ssm

@@ -1,0 +1,106 @@
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <span>
+
+#include <ssm/core/batch.hpp>
+#include <ssm/core/concepts.hpp>
+#include <ssm/core/context.hpp>
+#include <ssm/core/error.hpp>
+#include <ssm/core/rng.hpp>
+#include <ssm/core/tensor.hpp>
+#include <ssm/core/weights.hpp>
+#include <ssm/layer/stateless.hpp>
+#include <ssm/math/product.hpp>
+
+namespace ssm {
+
+/// y = W u + b at every step.
+///
+/// Shapes    u (batch, L, in) -> y (batch, L, out); weight (out, in), bias (out)
+/// Initial   W and b uniform in +-1/sqrt(in), as torch.nn.Linear
+/// Cost      2 in out flops a row, as one matrix product over all rows
+/// Aliasing  none of the arguments may overlap
+/// Errors    ShapeError for views that do not fit; ValueError for zero widths
+template <class T>
+class Linear : public StatelessLayer<Linear<T>, T> {
+    using Base = StatelessLayer<Linear<T>, T>;
+
+public:
+    using typename Base::State;
+    struct Options {
+        std::size_t in = 0;
+        std::size_t out = 0;
+        bool bias = true;
+    };
+    struct Cache {};
+
+    explicit Linear(Options options, Rng rng = Rng())
+        : weight({options.out, options.in}), bias({options.bias ? options.out : 0}) {
+        require<ValueError>(options.in > 0 && options.out > 0, "ssm::Linear: widths in = ",
+                            options.in, " and out = ", options.out, " must be positive");
+        const double bound = 1.0 / std::sqrt(static_cast<double>(options.in));
+        for (T& w : weight.flat())
+            w = static_cast<T>(rng.uniform(-bound, bound));
+        for (T& b : bias.flat())
+            b = static_cast<T>(rng.uniform(-bound, bound));
+    }
+
+    [[nodiscard]] std::size_t in_channels() const noexcept { return weight.extent(1); }
+    [[nodiscard]] std::size_t out_channels() const noexcept { return weight.extent(0); }
+
+    using Base::forward;
+    void forward(BatchView<const T> u, BatchView<T> y, const Context& context) const {
+        require_forward("ssm::Linear", *this, u, y, context);
+        if (u.empty())
+            return;
+        fill_bias(y);
+        math::product_transposed<T>(u.matrix(), weight.matrix(), y.matrix(), !bias.empty());
+    }
+    void forward(BatchView<const T> u, BatchView<T> y, Cache&, const Context& context) const {
+        forward(u, y, context);
+    }
+    void step(std::span<const T> u, std::span<T> y, State&) const noexcept {
+        const std::size_t in = in_channels();
+        const std::size_t out = out_channels();
+        for (std::size_t b = 0; b * in < u.size(); ++b) {
+            const Eigen::Map<const Eigen::VectorX<T>> row(u.data() + b * in, static_cast<Eigen::Index>(in));
+            Eigen::Map<Eigen::VectorX<T>> result(y.data() + b * out, static_cast<Eigen::Index>(out));
+            result.noalias() = weight.matrix() * row;
+            if (!bias.empty())
+                result += Eigen::Map<const Eigen::VectorX<T>>(bias.data(), static_cast<Eigen::Index>(out));
+        }
+    }
+    void backward(BatchView<const T> u, BatchView<const T> dy, BatchView<T> du, const Cache&,
+                  Linear& gradient, const Context& context) const {
+        require_backward("ssm::Linear", *this, u, dy, du, context);
+        if (u.empty())
+            return;
+        math::add_product_of_transpose<T>(dy.matrix(), u.matrix(), gradient.weight.matrix());
+        if (!bias.empty())
+            MatrixMap<T>(gradient.bias.data(), 1, static_cast<Eigen::Index>(bias.size())) +=
+                dy.matrix().colwise().sum();
+        if (!du.empty())
+            math::product<T>(dy.matrix(), weight.matrix(), du.matrix());
+    }
+
+    template <class Visitor, class... Layers>
+    static void visit_weights(Visitor&& visitor, Layers&... layers) {
+        visitor("weight", WeightTraits{}, layers.weight...);
+        if ((!layers.bias.empty() && ...))
+            visitor("bias", WeightTraits{.weight_decay = 0.0}, layers.bias...);
+    }
+
+    Tensor<T> weight;
+    Tensor<T> bias;  ///< empty without bias
+
+private:
+    void fill_bias(BatchView<T> y) const {
+        if (!bias.empty())
+            y.matrix().rowwise() =
+                Eigen::Map<const Eigen::RowVectorX<T>>(bias.data(), static_cast<Eigen::Index>(bias.size()));
+    }
+};
+
+}  // namespace ssm
