@@ -5,6 +5,14 @@
 #include <type_traits>
 
 #if __has_include(<xsimd/xsimd.hpp>)
+// GCC 12 takes the deliberately undefined operands inside its own AVX-512 header for a mistake.
+#if defined(__GNUC__) && !defined(__clang__) && defined(__AVX512F__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#include <immintrin.h>
+#pragma GCC diagnostic pop
+#endif
 #include <xsimd/xsimd.hpp>
 #endif
 
@@ -46,8 +54,9 @@ struct Lanes {
 };
 
 template <class T>
-using RegisterOf = std::conditional_t<xsimd::has_simd_register<T, xsimd::default_arch>::value,
-                                      std::type_identity<Lanes<T>>, std::type_identity<Lane<T>>>::type;
+using RegisterOf =
+    typename std::conditional_t<xsimd::has_simd_register<T, xsimd::default_arch>::value,
+                                std::type_identity<Lanes<T>>, std::type_identity<Lane<T>>>::type;
 #else
 template <class T>
 using RegisterOf = Lane<T>;
