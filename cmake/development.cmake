@@ -1,0 +1,21 @@
+# What tests, benchmarks and examples are built with and consumers never see.
+
+# ssm_development: the library with our warnings and architecture.
+add_library(ssm_development INTERFACE)
+target_link_libraries(ssm_development INTERFACE ssm::ssm)
+if(MSVC)
+    target_compile_options(ssm_development INTERFACE /W4 /permissive- /Zc:__cplusplus
+                                                     /Zc:preprocessor /utf-8 /bigobj)
+else()
+    target_compile_options(
+        ssm_development
+        INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion
+                  -Wdouble-promotion -Wold-style-cast -Wcast-align -Wundef -Wnon-virtual-dtor
+                  -Wextra-semi)
+endif()
+if(SSM_WARNINGS_AS_ERRORS)
+    target_compile_options(ssm_development INTERFACE $<IF:$<BOOL:${MSVC}>,/WX,-Werror>)
+endif()
+if(SSM_ARCH)
+    target_compile_options(ssm_development INTERFACE -march=${SSM_ARCH})
+endif()
