@@ -1,10 +1,5 @@
 #pragma once
 
-/// Version of the library: semantic versioning; before 1.0 a minor version may break.
-#define SSM_VERSION_MAJOR 0
-#define SSM_VERSION_MINOR 1
-#define SSM_VERSION_PATCH 0
-
 /// Inlined at every optimisation level. Everything that touches vector registers is declared so:
 /// an ordinary inline function may be emitted out of line, and the linker would then merge copies
 /// that were compiled for different processors.

@@ -73,7 +73,36 @@ public:
         return *static_cast<const Table*>(slot.get());
     }
 
-    /// Bytes held at present.
+    /// A `T` for the time of a call, default-made the first time and handed out again later with
+    /// whatever it holds, so that its own storage stays warm.
+    template <class T>
+    class Borrowed {
+    public:
+        explicit Borrowed(std::vector<std::shared_ptr<void>>& shelf) : shelf_(shelf) {
+            if (shelf.empty()) {
+                item_ = std::make_shared<T>();
+            } else {
+                item_ = std::static_pointer_cast<T>(std::move(shelf.back()));
+                shelf.pop_back();
+            }
+        }
+        Borrowed(const Borrowed&) = delete;
+        Borrowed& operator=(const Borrowed&) = delete;
+        ~Borrowed() { shelf_.push_back(std::move(item_)); }
+
+        [[nodiscard]] T& operator*() const noexcept { return *item_; }
+        [[nodiscard]] T* operator->() const noexcept { return item_.get(); }
+
+    private:
+        std::vector<std::shared_ptr<void>>& shelf_;
+        std::shared_ptr<T> item_;
+    };
+    template <class T>
+    [[nodiscard]] Borrowed<T> borrow() {
+        return Borrowed<T>(shelves_[std::type_index(typeid(T))]);
+    }
+
+    /// Bytes handed out by `take` that are held at present.
     [[nodiscard]] std::size_t capacity() const noexcept {
         std::size_t bytes = 0;
         for (const auto& block : blocks_)
@@ -106,6 +135,7 @@ private:
     std::size_t block_ = 0;
     std::size_t used_ = 0;
     std::map<std::pair<std::type_index, std::size_t>, std::shared_ptr<const void>> tables_;
+    std::map<std::type_index, std::vector<std::shared_ptr<void>>> shelves_;
 };
 
 }  // namespace ssm

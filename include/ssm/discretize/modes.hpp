@@ -3,7 +3,6 @@
 #include <cstddef>
 
 #include <ssm/core/aligned.hpp>
-#include <ssm/core/error.hpp>
 
 namespace ssm {
 
@@ -31,12 +30,16 @@ struct ModeShape {
 ///           inside the residues; of conjugate pairs one mode is stored and the factor 2 is in r.
 struct Modes {
     Modes() = default;
-    explicit Modes(ModeShape sizes)
-        : shape(sizes),
-          pole_re(sizes.poles()),
-          pole_im(sizes.poles()),
-          residue_re(sizes.residues()),
-          residue_im(sizes.residues()) {}
+    explicit Modes(ModeShape sizes) { reset(sizes); }
+
+    /// Takes these sizes and becomes zero; keeps its storage.
+    void reset(ModeShape sizes) {
+        shape = sizes;
+        for (auto* values : {&pole_re, &pole_im})
+            values->assign(sizes.poles(), 0.0);
+        for (auto* values : {&residue_re, &residue_im})
+            values->assign(sizes.residues(), 0.0);
+    }
 
     /// Index of the pole of mode `n` of channel `h`.
     [[nodiscard]] std::size_t pole(std::size_t h, std::size_t n) const noexcept {

@@ -1,0 +1,118 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace examples {
+
+/// One line of a plot: y over x = 1, 2, ...
+struct Curve {
+    std::string name;
+    std::vector<double> y;
+};
+
+/// A line plot as an SVG picture.
+class Plot {
+public:
+    Plot(std::string title, std::string x_label, std::string y_label)
+        : title_(std::move(title)), x_label_(std::move(x_label)), y_label_(std::move(y_label)) {}
+
+    Plot& add(Curve curve) {
+        curves_.push_back(std::move(curve));
+        return *this;
+    }
+
+    /// Writes the picture; false when the file could not be written.
+    [[nodiscard]] bool save(const std::string& path) const {
+        std::ofstream file(path);
+        file << svg();
+        return static_cast<bool>(file.flush());
+    }
+
+    [[nodiscard]] std::string svg() const {
+        std::ostringstream out;
+        out.precision(5);
+        out << "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 640 400' font-family='sans-serif' "
+               "font-size='12'>\n<rect width='640' height='400' fill='white'/>\n<text x='320' y='24' "
+               "text-anchor='middle' font-size='15'>"
+            << title_ << "</text>\n";
+        axes(out);
+        for (std::size_t i = 0; i < curves_.size(); ++i)
+            line(out, i);
+        out << "</svg>\n";
+        return out.str();
+    }
+
+private:
+    static constexpr double left = 60, right = 480, top = 44, bottom = 350;
+
+    struct Range {
+        double low = INFINITY, high = -INFINITY;
+    };
+    [[nodiscard]] std::size_t points() const {
+        std::size_t count = 2;
+        for (const Curve& curve : curves_)
+            count = std::max(count, curve.y.size());
+        return count;
+    }
+    [[nodiscard]] Range range() const {
+        Range range;
+        for (const Curve& curve : curves_)
+            for (const double y : curve.y)
+                if (std::isfinite(y)) {
+                    range.low = std::min(range.low, y);
+                    range.high = std::max(range.high, y);
+                }
+        if (!(range.low < range.high)) {
+            const double middle = std::isfinite(range.low) ? range.low : 0.0;
+            range = {middle - 1.0, middle + 1.0};
+        }
+        return range;
+    }
+    [[nodiscard]] double x_at(double x) const {
+        return left + (x - 1.0) / static_cast<double>(points() - 1) * (right - left);
+    }
+    [[nodiscard]] double y_at(double y) const {
+        const Range r = range();
+        return bottom - (y - r.low) / (r.high - r.low) * (bottom - top);
+    }
+
+    void axes(std::ostringstream& out) const {
+        const Range r = range();
+        for (int tick = 0; tick <= 4; ++tick) {
+            const double y = r.low + (r.high - r.low) * tick / 4;
+            const double x = 1.0 + std::round(static_cast<double>(points() - 1) * tick / 4);
+            out << "<path d='M" << left << ' ' << y_at(y) << 'H' << right
+                << "' stroke='#dddddd'/>\n<text x='" << left - 6 << "' y='" << y_at(y) + 4
+                << "' text-anchor='end'>" << y << "</text>\n<text x='" << x_at(x) << "' y='" << bottom + 18
+                << "' text-anchor='middle'>" << x << "</text>\n";
+        }
+        out << "<path d='M" << left << ' ' << top << 'V' << bottom << 'H' << right
+            << "' fill='none' stroke='black'/>\n<text x='" << (left + right) / 2 << "' y='388' "
+            << "text-anchor='middle'>" << x_label_ << "</text>\n<text transform='translate(16 "
+            << (top + bottom) / 2 << ") rotate(-90)' text-anchor='middle'>" << y_label_ << "</text>\n";
+    }
+
+    void line(std::ostringstream& out, std::size_t index) const {
+        static const char* const colours[] = {"#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e"};
+        const Curve& curve = curves_[index];
+        const char* colour = colours[index % 5];
+        out << "<polyline fill='none' stroke-width='2' stroke='" << colour << "' points='";
+        for (std::size_t i = 0; i < curve.y.size(); ++i)
+            if (std::isfinite(curve.y[i]))
+                out << x_at(static_cast<double>(i + 1)) << ',' << y_at(curve.y[i]) << ' ';
+        out << "'/>\n<text x='" << right + 12 << "' y='" << top + 18.0 * static_cast<double>(index) + 10.0
+            << "' fill='" << colour << "'>" << curve.name << "</text>\n";
+    }
+
+    std::string title_, x_label_, y_label_;
+    std::vector<Curve> curves_;
+};
+
+}  // namespace examples
