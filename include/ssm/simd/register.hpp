@@ -62,9 +62,9 @@ template <class T>
 using RegisterOf = Lane<T>;
 #endif
 
-/// Signed integer as wide as T.
+/// Unsigned integer as wide as T.
 template <class T>
-using IntegerOf = std::conditional_t<sizeof(T) == 8, std::int64_t, std::int32_t>;
+using BitsOf = std::conditional_t<sizeof(T) == 8, std::uint64_t, std::uint32_t>;
 
 }  // namespace detail
 }  // namespace SSM_ARCH
