@@ -15,12 +15,31 @@
 #include <ssm/core/weights.hpp>
 #include <ssm/core/workspace.hpp>
 #include <ssm/discretize/modes.hpp>
+#include <ssm/layer/dropout.hpp>
+#include <ssm/layer/identity.hpp>
 #include <ssm/layer/linear.hpp>
+#include <ssm/layer/lti.hpp>
+#include <ssm/layer/lti_options.hpp>
 #include <ssm/layer/stateless.hpp>
+#include <ssm/layer/structure/diagonal.hpp>
 #include <ssm/math/product.hpp>
+#include <ssm/math/small_float.hpp>
+#include <ssm/model/repeat.hpp>
+#include <ssm/model/residual.hpp>
+#include <ssm/model/sequential.hpp>
+#include <ssm/simd/bits.hpp>
 #include <ssm/simd/complex.hpp>
+#include <ssm/simd/exp.hpp>
+#include <ssm/simd/log.hpp>
 #include <ssm/simd/pack.hpp>
 #include <ssm/simd/partial.hpp>
 #include <ssm/simd/register.hpp>
 #include <ssm/simd/transpose.hpp>
+#include <ssm/train/loss.hpp>
+#include <ssm/train/softmax.hpp>
 #include <ssm/version.hpp>
+
+#if __has_include(<nlohmann/json.hpp>)
+#include <ssm/io/dtype.hpp>
+#include <ssm/io/mapped_file.hpp>
+#endif

@@ -21,6 +21,6 @@ set(ENV{PKG_CONFIG_PATH} ${prefix}/share/pkgconfig:$ENV{PKG_CONFIG_PATH})
 
 run(${CMAKE_COMMAND} -S ${SOURCE_DIR}/${NAME} -B ${work}/build -G ${GENERATOR}
     -D CMAKE_CXX_COMPILER=${COMPILER} -D CMAKE_CXX_FLAGS=${FLAGS} -D CMAKE_PREFIX_PATH=${prefix}
-    -D SSM_SOURCE_DIR=${SSM_SOURCE_DIR} -D SSM_OPENMP=${OPENMP})
+    -D SSM_SOURCE_DIR=${SSM_SOURCE_DIR} -C ${CACHE})
 run(${CMAKE_COMMAND} --build ${work}/build)
 run(${work}/build/consumer)
