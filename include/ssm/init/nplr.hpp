@@ -1,0 +1,128 @@
+#pragma once
+
+#include <cmath>
+#include <complex>
+#include <cstddef>
+#include <numbers>
+
+#include <Eigen/Core>
+#include <Eigen/Eigenvalues>
+
+#include <ssm/core/error.hpp>
+#include <ssm/init/hippo.hpp>
+
+namespace ssm::init {
+
+/// A HiPPO system A0, B0 of size N in a basis of eigenvectors V of its normal part, in which it is
+/// diagonal plus low rank. Of each conjugate pair the mode with Im W <= 0 is stored, n = N/2 of them in
+/// ascending order of Im W.
+///
+///   A0 + P0^T P0 = 2 Re(V diag(W) V^*)      B0 = 2 Re(V B)      P0_r = 2 Re(V P_r), P_r a row of P
+///
+/// Shapes    W (n), P (rank, n), B (n), V (N, n)
+/// Phase     columns of V are fixed so that their first entry that is not zero is positive
+struct Nplr {
+    Eigen::VectorXcd W;
+    Eigen::MatrixXcd P;
+    Eigen::VectorXcd B;
+    Eigen::MatrixXcd V;
+};
+
+namespace detail {
+
+/// Eigenvectors of -i K for a real skew-symmetric K, in ascending order of the real eigenvalues.
+struct SkewEigen {
+    Eigen::VectorXd frequency;
+    Eigen::MatrixXcd V;
+};
+
+/// A Householder reduction makes K = Q T Q^T tridiagonal without leaving the real numbers. With
+/// d_k = (-i)^k, D^* (-i T) D is real symmetric: zero diagonal, the subdiagonal of T beside it. So
+/// if y is one of its eigenvectors, Q D y is one of -i K. The eigenvectors of A itself must never be
+/// computed: their condition number grows exponentially.
+[[nodiscard]] inline SkewEigen eigen_of_skew(const Eigen::MatrixXd& K) {
+    const Eigen::Index N = K.rows();
+    if (N == 1)
+        return {Eigen::VectorXd::Zero(1), Eigen::MatrixXcd::Ones(1, 1)};
+    const Eigen::HessenbergDecomposition<Eigen::MatrixXd> reduced(K);
+    const Eigen::MatrixXd T = reduced.matrixH();
+    Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver;
+    solver.computeFromTridiagonal(Eigen::VectorXd(Eigen::VectorXd::Zero(N)),
+                                  Eigen::VectorXd(T.diagonal(-1)));
+    require<ValueError>(solver.info() == Eigen::Success,
+                        "ssm::init::nplr: the eigenvalue iteration did not converge");
+
+    Eigen::VectorXcd d(N);
+    std::complex<double> power = 1.0;
+    for (Eigen::Index k = 0; k < N; ++k, power = {power.imag(), -power.real()})
+        d(k) = power;
+    const Eigen::MatrixXd Q = reduced.matrixQ();
+    return {solver.eigenvalues(), Q.cast<std::complex<double>>() * (d.asDiagonal() * solver.eigenvectors())};
+}
+
+/// Makes the first entry of each column that is not zero positive.
+inline void fix_phase(Eigen::MatrixXcd& V) {
+    for (Eigen::Index j = 0; j < V.cols(); ++j)
+        for (Eigen::Index k = 0; k < V.rows(); ++k) {
+            const double size = std::abs(V(k, j));
+            if (size > 1e-10) {
+                V.col(j) *= std::conj(V(k, j)) / size;
+                break;
+            }
+        }
+}
+
+/// A pair of zero frequencies has a real plane of eigenvectors; of it the conjugate-symmetric choice
+/// for a plane spanned by the first two basis vectors, as the Fourier measures have it.
+inline void repair_zero_frequency(Eigen::VectorXcd& W, Eigen::MatrixXcd& V) {
+    const Eigen::Index last = W.size() - 1;
+    if (std::abs(W(last)) >= 1e-4)
+        return;
+    W(last) = 0.0;
+    V.col(last).setZero();
+    V(0, last) = std::numbers::sqrt2 / 2.0;
+    V(1, last) = std::complex<double>(0.0, std::numbers::sqrt2 / 2.0);
+}
+
+}  // namespace detail
+
+/// Diagonalises the normal part A + sum_r P_r P_r^T = c I + K of a HiPPO system of state size N = 2
+/// `modes`, K skew: W_j = c + i w_j.
+///
+/// Cost      O(N^3), once
+/// Errors    ValueError if A + P^T P is not normal, or modes is 0
+/// Source    arXiv:2111.00396; in real arithmetic throughout, unlike the original
+template <hippo::Measure M>
+[[nodiscard]] Nplr nplr(const M& measure, std::size_t modes) {
+    require<ValueError>(modes > 0, "ssm::init::nplr: no modes");
+    const auto n = static_cast<Eigen::Index>(modes);
+    const hippo::Transition system = measure.transition(2 * modes);
+    const Eigen::MatrixXd P = measure.low_rank(2 * modes);
+    const Eigen::MatrixXd normal = system.A + P.transpose() * P;
+    const double c = normal.diagonal().mean();
+    Eigen::MatrixXd symmetric = 0.5 * (normal + normal.transpose());
+    symmetric.diagonal().array() -= c;
+    require<ValueError>(symmetric.norm() <= 1e-8 * (1.0 + normal.norm()),
+                        "ssm::init::nplr: A plus its low-rank correction is not a multiple of the identity "
+                        "plus a skew-symmetric matrix");
+
+    const detail::SkewEigen eigen = detail::eigen_of_skew(0.5 * (normal - normal.transpose()));
+    Nplr result;
+    result.W = Eigen::VectorXcd(n);
+    result.W.real().setConstant(c);
+    result.W.imag() = eigen.frequency.head(n).cwiseMin(0.0);
+    result.V = eigen.V.leftCols(n);
+    detail::fix_phase(result.V);
+    detail::repair_zero_frequency(result.W, result.V);
+    result.P = (result.V.adjoint() * P.transpose()).transpose();
+    result.B = result.V.adjoint() * system.B;
+    return result;
+}
+
+/// B with its imaginary parts cut to [-bound, bound], as S4 trains it: those of LegS grow with N.
+[[nodiscard]] inline Eigen::VectorXcd clip_input(Eigen::VectorXcd B, double bound) {
+    B.imag() = B.imag().cwiseMax(-bound).cwiseMin(bound).eval();
+    return B;
+}
+
+}  // namespace ssm::init
