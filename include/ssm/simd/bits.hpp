@@ -5,10 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#if defined(__AVX512F__)
-#include <immintrin.h>
-#endif
-
+#include <ssm/simd/intrinsics.hpp>
 #include <ssm/simd/pack.hpp>
 
 /// The binary representation of floating-point packs: what exponential, logarithm and sine are

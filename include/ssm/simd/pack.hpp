@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <type_traits>
 
+#include <ssm/simd/fused.hpp>
 #include <ssm/simd/register.hpp>
 
 /// Vectors of numbers, as wide as the processor this file is compiled for has them.
@@ -25,13 +26,6 @@ inline namespace SSM_ARCH {
 /// Numbers in a `Pack<T>`.
 template <class T>
 inline constexpr std::size_t width = detail::RegisterOf<T>::size;
-
-/// Whether a product and a sum are fused into one rounding here.
-#if defined(__FMA__) || defined(__aarch64__) || defined(__ARM_FEATURE_FMA) || defined(__AVX512F__)
-inline constexpr bool has_fma = true;
-#else
-inline constexpr bool has_fma = false;
-#endif
 
 /// One truth value for each lane of a `Pack<T>`.
 template <class T>
@@ -68,7 +62,12 @@ struct Pack {
     SSM_INLINE friend Pack operator-(Pack a, Pack b) noexcept { return of(a.raw - b.raw); }
     SSM_INLINE friend Pack operator*(Pack a, Pack b) noexcept { return of(a.raw * b.raw); }
     SSM_INLINE friend Pack operator/(Pack a, Pack b) noexcept { return of(a.raw / b.raw); }
-    SSM_INLINE friend Pack operator-(Pack a) noexcept { return of(-a.raw); }
+    SSM_INLINE friend Pack operator-(Pack a) noexcept {
+        if constexpr (detail::RegisterOf<T>::is_vector && std::is_floating_point_v<T>)
+            return of(a.raw ^ Register(T(-0.0)));  // xsimd subtracts from 0 here and there
+        else
+            return of(-a.raw);
+    }
     SSM_INLINE Pack& operator+=(Pack b) noexcept { return *this = *this + b; }
     SSM_INLINE Pack& operator-=(Pack b) noexcept { return *this = *this - b; }
     SSM_INLINE Pack& operator*=(Pack b) noexcept { return *this = *this * b; }
@@ -171,7 +170,9 @@ template <class T>
 /// a b + c, with one rounding where the processor fuses (`has_fma`), with two elsewhere.
 template <class T>
 [[nodiscard]] SSM_INLINE Pack<T> fma(Pack<T> a, detail::Same<T> b, detail::Same<T> c) noexcept {
-    if constexpr (detail::is_vector<T>)
+    if constexpr (detail::fuses_itself<T>)
+        return Pack<T>::of(detail::multiply_add(a.raw, b.raw, c.raw));
+    else if constexpr (detail::is_vector<T>)
         return Pack<T>::of(xsimd::fma(a.raw, b.raw, c.raw));
     else
         return a * b + c;
@@ -180,7 +181,9 @@ template <class T>
 /// a b - c, rounded as `fma`.
 template <class T>
 [[nodiscard]] SSM_INLINE Pack<T> fms(Pack<T> a, detail::Same<T> b, detail::Same<T> c) noexcept {
-    if constexpr (detail::is_vector<T>)
+    if constexpr (detail::fuses_itself<T>)
+        return Pack<T>::of(detail::multiply_sub(a.raw, b.raw, c.raw));
+    else if constexpr (detail::is_vector<T>)
         return Pack<T>::of(xsimd::fms(a.raw, b.raw, c.raw));
     else
         return a * b - c;
@@ -189,28 +192,31 @@ template <class T>
 /// c - a b, rounded as `fma`.
 template <class T>
 [[nodiscard]] SSM_INLINE Pack<T> fnma(Pack<T> a, detail::Same<T> b, detail::Same<T> c) noexcept {
-    if constexpr (detail::is_vector<T>)
+    if constexpr (detail::fuses_itself<T>)
+        return Pack<T>::of(detail::sub_product(a.raw, b.raw, c.raw));
+    else if constexpr (detail::is_vector<T>)
         return Pack<T>::of(xsimd::fnma(a.raw, b.raw, c.raw));
     else
         return c - a * b;
 }
 
-/// The smaller of two; which one if either is NaN differs between processors.
+/// The smaller of two. If b is NaN the result is NaN; if only a is, processors differ: so the
+/// number that may be NaN goes second.
 template <class T>
 [[nodiscard]] SSM_INLINE Pack<T> min(Pack<T> a, detail::Same<T> b) noexcept {
     if constexpr (detail::is_vector<T>)
         return Pack<T>::of(xsimd::min(a.raw, b.raw));
     else
-        return b < a ? b : a;
+        return a < b ? a : b;
 }
 
-/// The larger of two; which one if either is NaN differs between processors.
+/// The larger of two. NaN as with `min`.
 template <class T>
 [[nodiscard]] SSM_INLINE Pack<T> max(Pack<T> a, detail::Same<T> b) noexcept {
     if constexpr (detail::is_vector<T>)
         return Pack<T>::of(xsimd::max(a.raw, b.raw));
     else
-        return a < b ? b : a;
+        return a > b ? a : b;
 }
 
 template <class T>
@@ -306,11 +312,11 @@ template <std::floating_point T>
 }
 template <std::floating_point T>
 [[nodiscard]] SSM_INLINE T min(T a, T b) noexcept {
-    return b < a ? b : a;
+    return a < b ? a : b;
 }
 template <std::floating_point T>
 [[nodiscard]] SSM_INLINE T max(T a, T b) noexcept {
-    return a < b ? b : a;
+    return a > b ? a : b;
 }
 template <std::floating_point T>
 [[nodiscard]] SSM_INLINE T abs(T a) noexcept {

@@ -3,10 +3,7 @@
 #include <cstddef>
 #include <cstring>
 
-#if defined(__AVX__)
-#include <immintrin.h>
-#endif
-
+#include <ssm/simd/intrinsics.hpp>
 #include <ssm/simd/pack.hpp>
 
 /// Reading and writing fewer numbers than a register holds: the tails of arrays. Nothing past the

@@ -4,15 +4,9 @@
 #include <cstdint>
 #include <type_traits>
 
+#include <ssm/simd/intrinsics.hpp>
+
 #if __has_include(<xsimd/xsimd.hpp>)
-// GCC 12 takes the deliberately undefined operands inside its own AVX-512 header for a mistake.
-#if defined(__GNUC__) && !defined(__clang__) && defined(__AVX512F__)
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#include <immintrin.h>
-#pragma GCC diagnostic pop
-#endif
 #include <xsimd/xsimd.hpp>
 #endif
 

@@ -2,10 +2,7 @@
 
 #include <cstddef>
 
-#if defined(__AVX__)
-#include <immintrin.h>
-#endif
-
+#include <ssm/simd/intrinsics.hpp>
 #include <ssm/simd/pack.hpp>
 
 namespace ssm::simd {
