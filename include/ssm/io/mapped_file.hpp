@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cerrno>
 #include <cstddef>
 #include <filesystem>
 #include <span>
@@ -8,12 +7,11 @@
 #include <utility>
 
 #include <ssm/core/error.hpp>
+#include <ssm/io/detail/posix.hpp>
 
-#if defined(__unix__) || defined(__APPLE__)
-#include <fcntl.h>
+#if SSM_POSIX_FILES
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <unistd.h>
 #else
 #include <fstream>
 #include <ios>
@@ -49,49 +47,19 @@ private:
     void swap(MappedFile& other) noexcept;
 
     std::span<const std::byte> bytes_;
-#if !(defined(__unix__) || defined(__APPLE__))
+#if !SSM_POSIX_FILES
     AlignedVector<std::byte> storage_;
 #endif
 };
 
-#if defined(__unix__) || defined(__APPLE__)
-
-namespace detail {
-
-/// An open file descriptor that closes itself.
-class FileDescriptor {
-public:
-    FileDescriptor(const char* path, int flags, int mode = 0) noexcept {
-        do {
-            value_ = ::open(path, flags | O_CLOEXEC, mode);
-        } while (value_ < 0 && errno == EINTR);
-    }
-    FileDescriptor(const FileDescriptor&) = delete;
-    FileDescriptor& operator=(const FileDescriptor&) = delete;
-    ~FileDescriptor() { close(); }
-
-    [[nodiscard]] int get() const noexcept { return value_; }
-    /// False when the system reports a failure, which for a written file may be lost data.
-    bool close() noexcept { return value_ < 0 || ::close(std::exchange(value_, -1)) == 0; }
-
-private:
-    int value_ = -1;
-};
-
-[[noreturn]] inline void raise_system(const char* what, const std::filesystem::path& path,
-                                      int code) {
-    raise<FileError>("ssm: cannot ", what, " \"", path.string(),
-                     "\": ", std::error_code(code, std::generic_category()).message());
-}
-
-}  // namespace detail
+#if SSM_POSIX_FILES
 
 inline MappedFile::MappedFile(const std::filesystem::path& path) {
     // O_NONBLOCK: a named pipe must be refused, not waited for.
     const detail::FileDescriptor file(path.c_str(), O_RDONLY | O_NONBLOCK);
     struct ::stat status {};
-    if (file.get() < 0 || ::fstat(file.get(), &status) != 0)
-        detail::raise_system("open", path, errno);
+    if (!file.is_open() || ::fstat(file.get(), &status) != 0)
+        detail::raise_system("open", path, detail::last_error());
     require<FileError>(S_ISREG(status.st_mode), "ssm: \"", path.string(),
                        "\" is not a regular file");
     const auto size = static_cast<std::size_t>(status.st_size);
@@ -99,7 +67,7 @@ inline MappedFile::MappedFile(const std::filesystem::path& path) {
         return;
     void* const memory = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
     if (memory == MAP_FAILED)
-        detail::raise_system("map", path, errno);
+        detail::raise_system("map", path, detail::last_error());
     bytes_ = {static_cast<const std::byte*>(memory), size};
 }
 

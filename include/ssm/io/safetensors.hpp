@@ -10,6 +10,7 @@
 #include <map>
 #include <optional>
 #include <span>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -71,12 +72,11 @@ public:
     /// Sizes of the tensor as real numbers: the shape, for C64 with a last axis of 2 more.
     [[nodiscard]] std::vector<std::size_t> real_shape(std::string_view name) const;
 
-    /// Raises FileError unless `read<T>(name)` would succeed: floats take every number type but the
-    /// packed ones of 4 and 6 bits, integers take integers. A number that would change its value
-    /// other than by rounding a fraction (an integer that is not exact in `T`, a double beyond
-    /// float) is an error.
+    /// Why `read<T>(name)` would fail; empty when it would not. Floats take every number type but the
+    /// packed ones of 4 and 6 bits, integers take integers and bool. No value is bent to fit: an
+    /// integer must be exact in `T`, a finite number finite; only fractions are rounded.
     template <class T>
-    void check(std::string_view name) const;
+    [[nodiscard]] std::string misfit(std::string_view name) const;
 
     /// The numbers as `T`, in `real_shape`.
     template <class T>
@@ -94,11 +94,12 @@ public:
     [[nodiscard]] std::span<const T> view(std::string_view name) const;
 
 private:
-    /// The format's own limit for a header.
-    static constexpr std::uint64_t longest_header = 100'000'000;
-
     void add(std::span<const std::byte> bytes, const std::string& file, std::size_t shard);
     static std::string_view header_text(std::span<const std::byte> bytes, const std::string& file);
+    /// How many real numbers there are.
+    [[nodiscard]] static std::size_t count(const Entry& entry) noexcept {
+        return entry.bytes.size() * 8 / (entry.dtype == Dtype::c64 ? 32 : bits_of(entry.dtype));
+    }
     void add_entry(const std::string& name, detail::HeaderEntry&& header,
                    std::span<const std::byte> data, const std::string& file, std::size_t shard);
     static void check_cover(const detail::Header& header, std::size_t data,
@@ -150,8 +151,9 @@ inline std::string_view Safetensors::header_text(std::span<const std::byte> byte
     require<FileError>(length <= bytes.size() - 8, "ssm::Safetensors: ", name,
                        ": claims a header of ", length, " bytes, but ", bytes.size() - 8,
                        " follow");
-    require<FileError>(length <= longest_header, "ssm::Safetensors: ", name, ": a header of ",
-                       length, " bytes is longer than the format allows, ", longest_header);
+    require<FileError>(length <= detail::longest_header, "ssm::Safetensors: ", name,
+                       ": a header of ", length, " bytes is longer than the format allows, ",
+                       detail::longest_header);
     const std::string_view text(reinterpret_cast<const char*>(bytes.data()) + 8,
                                 static_cast<std::size_t>(length));
     // The JSON library would skip a byte order mark and take a zero byte for the end.
@@ -243,50 +245,53 @@ inline std::vector<std::size_t> Safetensors::real_shape(std::string_view name) c
 }
 
 template <class T>
-void Safetensors::check(std::string_view name) const {
+std::string Safetensors::misfit(std::string_view name) const {
     const Entry& found = entry(name);
+    std::ostringstream text;
     bool is_convertible = false;
     detail::with_stored_type(found.dtype, [&]<class S>(std::type_identity<S>) {
         if constexpr (detail::is_convertible<T, S>) {
             is_convertible = true;
             if (const auto misfit = detail::first_misfit<T, S>(found.bytes))
-                fail(name, "number ", *misfit, " of dtype ", found.dtype, " does not fit into ",
-                     dtype_of<T>);
+                text << "number " << *misfit << " of dtype " << found.dtype
+                     << " is none that fits into " << dtype_of<T>;
         }
     });
     if (!is_convertible)
-        fail(name, "dtype ", found.dtype, " cannot be read as ", dtype_of<T>);
+        text << "has dtype " << found.dtype << ", which is not read as " << dtype_of<T>;
+    return text.str();
 }
 
 template <class T>
 void Safetensors::read(std::string_view name, std::span<T> target) const {
-    check<T>(name);
+    if (const std::string problem = misfit<T>(name); !problem.empty())
+        fail(name, problem);
     const Entry& found = entry(name);
+    if (target.size() != count(found))
+        fail(name, "has ", count(found), " numbers, the target ", target.size());
     detail::with_stored_type(found.dtype, [&]<class S>(std::type_identity<S>) {
-        if constexpr (detail::is_convertible<T, S>) {
-            require<ShapeError>(target.size() == found.bytes.size() / sizeof(S),
-                                "ssm::Safetensors: ", detail::Quoted{origin_}, ": tensor ",
-                                detail::Quoted{name}, ": has ", found.bytes.size() / sizeof(S),
-                                " numbers, the target ", target.size());
+        if constexpr (detail::is_convertible<T, S>)
             detail::load_numbers<T, S>(found.bytes, target);
-        }
     });
 }
 
 template <class T>
 std::vector<T> Safetensors::read(std::string_view name) const {
-    check<T>(name);
-    const Entry& found = entry(name);
-    const std::size_t bits = found.dtype == Dtype::c64 ? 32 : bits_of(found.dtype);
-    std::vector<T> numbers(found.bytes.size() * 8 / bits);
+    if (const std::string problem = misfit<T>(name); !problem.empty())
+        fail(name, problem);
+    std::vector<T> numbers(count(entry(name)));
     read(name, std::span<T>(numbers));
     return numbers;
 }
 
 template <class T>
 Tensor<T> Safetensors::tensor(std::string_view name) const {
-    check<T>(name);
-    Tensor<T> result{Extents(real_shape(name))};
+    const std::vector<std::size_t> shape = real_shape(name);
+    if (shape.size() > Extents::max_rank)
+        fail(name, "has ", shape.size(), " axes, a Tensor at most ", Extents::max_rank);
+    if (const std::string problem = misfit<T>(name); !problem.empty())
+        fail(name, problem);
+    Tensor<T> result{Extents(shape)};
     read(name, result.flat());
     return result;
 }

@@ -108,8 +108,8 @@ private:
                 wide = std::bit_cast<Word>(static_cast<T>(static_cast<int>(magnitude)) * smallest);
             if (Specials == SpecialValues::ieee && magnitude >= infinity)
                 wide = special | magnitude << (wide_mantissa - MantissaBits);
-            if (Specials != SpecialValues::ieee && (bits_ == nan || (bits_ ^ sign_bit) == nan) &&
-                (Specials == SpecialValues::only_nan || bits_ == nan))
+            if (Specials != SpecialValues::ieee &&
+                nan == (Specials == SpecialValues::only_nan ? magnitude : bits_))
                 wide = special | Word{1} << (wide_mantissa - 1U);
             return std::bit_cast<T>(static_cast<Word>(sign | wide));
         }

@@ -158,5 +158,31 @@ void load_numbers(std::span<const std::byte> bytes, std::span<T> target) noexcep
     }
 }
 
+/// Whether `number` can be stored as `S` without harm: the same type, or a float as another one in
+/// which a finite number stays finite.
+template <class S, class T>
+bool fits_stored(T number) noexcept {
+    if constexpr (std::same_as<S, T>)
+        return true;
+    else
+        return !std::isfinite(number) ||
+               std::isfinite(static_cast<double>(static_cast<S>(static_cast<double>(number))));
+}
+
+template <class S, class T>
+S to_stored(T number) noexcept {
+    if constexpr (std::same_as<S, T>)
+        return number;
+    else
+        return static_cast<S>(static_cast<double>(number));
+}
+
+/// The numbers as bytes of a file. Precondition: `target` has sizeof(S) bytes for each.
+template <class S, class T>
+void store_numbers(std::span<const T> numbers, std::byte* target) noexcept {
+    for (std::size_t i = 0; i < numbers.size(); ++i)
+        store_number<S>(to_stored<S>(numbers[i]), target + i * sizeof(S));
+}
+
 }  // namespace SSM_ARCH
 }  // namespace ssm::detail

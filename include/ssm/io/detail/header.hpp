@@ -18,6 +18,9 @@
 
 namespace ssm::detail {
 
+/// The format's own limit for the header, in bytes.
+inline constexpr std::size_t longest_header = 100'000'000;
+
 /// What the header says of one tensor. Offsets are (begin, end) from the first byte of data.
 struct HeaderEntry {
     std::optional<Dtype> dtype;

@@ -1,0 +1,189 @@
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <functional>
+#include <set>
+#include <span>
+#include <sstream>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <ssm/core/error.hpp>
+#include <ssm/core/weights.hpp>
+#include <ssm/io/detail/quoted.hpp>
+#include <ssm/io/safetensors.hpp>
+
+namespace ssm {
+
+/// How weights are found in a file.
+struct LoadOptions {
+    /// Only tensors whose names start with this take part, such as "backbone."; it is put before
+    /// every name.
+    std::string prefix{};
+    /// Name in the file of a weight, before the prefix; none: its own. An empty name leaves the
+    /// weight as it is. Two weights may have one name.
+    std::function<std::string(std::string_view)> name{};
+    /// Weights that the file does not have stay as they are.
+    bool allow_missing = false;
+    /// Tensors of the file that no weight has the name of are left alone.
+    bool allow_unexpected = false;
+    /// A tensor fits when its shape does without axes of size 1: (64, 1, 4) for (64, 4).
+    bool ignore_unit_axes = false;
+};
+
+/// What was allowed to differ between a file and a layer: names of tensors, prefix included.
+struct LoadReport {
+    std::vector<std::string> missing;
+    std::vector<std::string> unexpected;
+};
+
+namespace detail {
+
+/// What does not fit between a file and the values to be loaded, for one message.
+struct Misfits {
+    std::vector<std::string> missing;
+    std::vector<std::string> unexpected;
+    std::vector<std::string> different;  ///< sentences
+
+    [[nodiscard]] std::string text() const {
+        std::ostringstream out;
+        list(out, "missing from the file", missing, true);
+        list(out, "not expected in the file", unexpected, true);
+        list(out, "different", different, false);
+        return out.str();
+    }
+
+private:
+    static void list(std::ostream& out, const char* title, const std::vector<std::string>& lines,
+                     bool are_names) {
+        constexpr std::size_t most = 50;
+        if (lines.empty())
+            return;
+        out << "\n  " << title << " (" << lines.size() << "):";
+        for (std::size_t i = 0; i < lines.size() && i < most; ++i) {
+            out << "\n    ";
+            if (are_names)
+                out << Quoted{lines[i]};
+            else
+                out << lines[i];
+        }
+        if (lines.size() > most)
+            out << "\n    and " << lines.size() - most << " more";
+    }
+};
+
+template <class... Parts>
+[[nodiscard]] std::string joined(const Parts&... parts) {
+    std::ostringstream text;
+    (text << ... << parts);
+    return text.str();
+}
+
+[[nodiscard]] inline std::vector<std::size_t> without_unit_axes(
+    std::span<const std::size_t> shape) {
+    std::vector<std::size_t> result(shape.begin(), shape.end());
+    std::erase(result, std::size_t{1});
+    return result;
+}
+
+[[nodiscard]] inline bool is_same_shape(std::span<const std::size_t> a,
+                                        std::span<const std::size_t> b, bool ignore_unit_axes) {
+    if (ignore_unit_axes)
+        return without_unit_axes(a) == without_unit_axes(b);
+    return std::vector(a.begin(), a.end()) == std::vector(b.begin(), b.end());
+}
+
+/// Loads one value in two phases: `check` looks at everything and changes nothing, after it `read`
+/// has no reason to fail.
+template <class L>
+class WeightLoader {
+public:
+    WeightLoader(const Safetensors& file, const LoadOptions& options)
+        : file_(file), options_(options) {}
+
+    /// Adds what does not fit to `misfits`, and names of tensors used to `used`.
+    void check(const L& layer, Misfits& misfits, std::set<std::string, std::less<>>& used) const {
+        visit(
+            [&](std::string_view name, const WeightTraits&, const auto& weight) {
+                const std::string stored = stored_name(name);
+                if (stored.empty())
+                    return;
+                used.insert(stored);
+                check_weight(stored, weight, misfits);
+            },
+            layer);
+    }
+    void read(L& layer) const {
+        visit(
+            [&](std::string_view name, const WeightTraits&, auto& weight) {
+                const std::string stored = stored_name(name);
+                if (!stored.empty() && file_.contains(stored))
+                    file_.read(stored, weight.flat());
+            },
+            layer);
+    }
+
+private:
+    [[nodiscard]] std::string stored_name(std::string_view name) const {
+        const std::string own = options_.name ? options_.name(name) : std::string(name);
+        return own.empty() ? own : options_.prefix + own;
+    }
+    template <class Weight>
+    void check_weight(const std::string& name, const Weight& weight, Misfits& misfits) const {
+        using T = typename Weight::value_type;
+        if (!file_.contains(name)) {
+            misfits.missing.push_back(name);
+            return;
+        }
+        const auto found = file_.real_shape(name);
+        const std::span expected(weight.extents().begin(), weight.extents().rank());
+        if (!is_same_shape(found, expected, options_.ignore_unit_axes))
+            misfits.different.push_back(joined(Quoted{name}, " has shape ", ShapeText{found},
+                                               ", expected ", weight.extents()));
+        else if (const std::string problem = file_.misfit<T>(name); !problem.empty())
+            misfits.different.push_back(joined(Quoted{name}, " ", problem));
+    }
+
+    const Safetensors& file_;
+    const LoadOptions& options_;
+};
+
+}  // namespace detail
+
+/// Loads all weights of a layer from an open file: all, or none when something does not fit.
+///
+/// Errors    FileError that lists every tensor which is missing, not expected, of another shape (both
+///           shapes), or of numbers that do not fit the weight's type (see `Safetensors::misfit`)
+template <class L>
+LoadReport load(L& layer, const Safetensors& file, const LoadOptions& options = {}) {
+    const detail::WeightLoader<L> loader(file, options);
+    detail::Misfits misfits;
+    std::set<std::string, std::less<>> used;
+    loader.check(layer, misfits, used);
+    for (const auto& [name, entry] : file.entries())
+        if (name.starts_with(options.prefix) && !used.contains(name))
+            misfits.unexpected.push_back(name);
+
+    const bool fits = misfits.different.empty() &&
+                      (options.allow_missing || misfits.missing.empty()) &&
+                      (options.allow_unexpected || misfits.unexpected.empty());
+    require<FileError>(fits, "ssm::load: ", detail::Quoted{file.origin()},
+                       " does not fit the layer:", fits ? "" : misfits.text());
+    loader.read(layer);
+    return {std::move(misfits.missing), std::move(misfits.unexpected)};
+}
+
+/// Opens a safetensors file, or the index of a sharded one, and loads all weights of a layer from it.
+///
+///     ssm::load(model, "model.safetensors");
+///     ssm::load(model, "model.safetensors.index.json", {.prefix = "backbone.", .name = names});
+template <class L>
+LoadReport load(L& layer, const std::filesystem::path& path, const LoadOptions& options = {}) {
+    return load(layer, Safetensors(path), options);
+}
+
+}  // namespace ssm
