@@ -59,9 +59,9 @@ struct ResidualCache {
 /// `inner.*`. `Identity` as the norm leaves it out.
 ///
 /// Shapes    u (batch, L, H) -> y (batch, L, H); both layers map H channels to H
-/// Errors    ShapeError at construction when the widths differ; ValueError for a dropout outside
-/// [0, 1) Cost      the layers' and one more pass that adds Source    the residual stacks of S4
-/// (both orders), S5, Mamba (pre)
+/// Errors    ShapeError at construction when the widths differ; ValueError for a dropout outside [0, 1)
+/// Cost      the layers' and one more pass that adds
+/// Source    the residual stacks of S4 (both orders), S5, Mamba (pre)
 template <class Norm, class Inner>
 class Residual {
     using T = value_t<Inner>;
