@@ -1,10 +1,12 @@
 #pragma once
 
-#include <complex>
 #include <cstddef>
 #include <span>
 
+#include <ssm/core/config.hpp>
 #include <ssm/discretize/discretization.hpp>
+#include <ssm/discretize/lanes.hpp>
+#include <ssm/simd/partial.hpp>
 
 namespace ssm {
 
@@ -17,37 +19,42 @@ namespace ssm {
 struct GeneralizedBilinear {
     double alpha = 0.5;
 
+    template <class Arch = simd::Arch>
     void forward(std::span<const double> lambda_re, std::span<const double> lambda_im,
-                 std::span<const double> dt, std::span<double> z_re, std::span<double> z_im,
-                 std::span<double> b_re, std::span<double> b_im) const noexcept {
-        for (std::size_t i = 0; i < dt.size(); ++i) {
-            const std::complex<double> x{dt[i] * lambda_re[i], dt[i] * lambda_im[i]};
-            const std::complex<double> w = 1.0 / (1.0 - alpha * x);
-            const std::complex<double> z = w * (1.0 + (1.0 - alpha) * x);
-            z_re[i] = z.real();
-            z_im[i] = z.imag();
-            b_re[i] = dt[i] * w.real();
-            b_im[i] = dt[i] * w.imag();
-        }
+                   std::span<const double> dt, std::span<double> z_re, std::span<double> z_im,
+                   std::span<double> b_re, std::span<double> b_im) const noexcept {
+        simd::for_each_pack<double>(dt.size(), [&](auto lanes, std::size_t i) SSM_INLINE_LAMBDA {
+            const auto lambda = detail::load_complex(lanes, lambda_re, lambda_im, i);
+            const auto step = lanes.load(dt.data() + i);
+            using P = simd::Pack<double>;
+            using Number = simd::Complex<P>;
+            const Number x = step * lambda;
+            const Number w = detail::reciprocal(Number{P(1.0), P(0.0)} - x * P(alpha));
+            detail::store_complex(lanes, z_re, z_im, i, w * (Number{P(1.0), P(0.0)} + x * P(1.0 - alpha)));
+            detail::store_complex(lanes, b_re, b_im, i, step * w);
+        });
     }
 
     /// With w = 1 / (1 - alpha dt lambda): dz/d(dt lambda) = w^2, db/dlambda = alpha dt^2 w^2, db/ddt = w^2.
+    template <class Arch = simd::Arch>
     void adjoint(std::span<const double> lambda_re, std::span<const double> lambda_im,
-                 std::span<const double> dt, std::span<const double> dz_re,
-                 std::span<const double> dz_im, std::span<const double> db_re,
-                 std::span<const double> db_im, std::span<double> dlambda_re,
-                 std::span<double> dlambda_im, std::span<double> ddt) const noexcept {
-        for (std::size_t i = 0; i < dt.size(); ++i) {
-            const std::complex<double> lambda{lambda_re[i], lambda_im[i]};
-            const std::complex<double> dz{dz_re[i], dz_im[i]};
-            const std::complex<double> db{db_re[i], db_im[i]};
-            const std::complex<double> w = 1.0 / (1.0 - alpha * dt[i] * lambda);
-            const std::complex<double> w2 = std::conj(w * w);
-            const std::complex<double> dlambda = dt[i] * w2 * (dz + alpha * dt[i] * db);
-            dlambda_re[i] = dlambda.real();
-            dlambda_im[i] = dlambda.imag();
-            ddt[i] = (w2 * (dz * std::conj(lambda) + db)).real();
-        }
+                   std::span<const double> dt, std::span<const double> dz_re,
+                   std::span<const double> dz_im, std::span<const double> db_re,
+                   std::span<const double> db_im, std::span<double> dlambda_re,
+                   std::span<double> dlambda_im, std::span<double> ddt) const noexcept {
+        simd::for_each_pack<double>(dt.size(), [&](auto lanes, std::size_t i) SSM_INLINE_LAMBDA {
+            const auto lambda = detail::load_complex(lanes, lambda_re, lambda_im, i);
+            const auto step = lanes.load(dt.data() + i);
+            const auto dz = detail::load_complex(lanes, dz_re, dz_im, i);
+            const auto db = detail::load_complex(lanes, db_re, db_im, i);
+            using P = simd::Pack<double>;
+            using Number = simd::Complex<P>;
+            const Number w = detail::reciprocal(Number{P(1.0), P(0.0)} - lambda * (step * P(alpha)));
+            const Number dx = simd::conj_mul(w * w, dz);
+            const Number dw = simd::conj_mul(w * w, db);
+            detail::store_complex(lanes, dlambda_re, dlambda_im, i, step * (dx + dw * (step * P(alpha))));
+            lanes.store(ddt.data() + i, detail::inner(lambda, dx) + dw.re);
+        });
     }
 };
 
@@ -55,17 +62,19 @@ namespace detail {
 
 template <int numerator, int denominator>
 struct FixedBilinear {
+    template <class Arch = simd::Arch>
     static void forward(std::span<const double> lambda_re, std::span<const double> lambda_im,
                         std::span<const double> dt, std::span<double> z_re, std::span<double> z_im,
                         std::span<double> b_re, std::span<double> b_im) noexcept {
-        method().forward(lambda_re, lambda_im, dt, z_re, z_im, b_re, b_im);
+        method().template forward<Arch>(lambda_re, lambda_im, dt, z_re, z_im, b_re, b_im);
     }
+    template <class Arch = simd::Arch>
     static void adjoint(std::span<const double> lambda_re, std::span<const double> lambda_im,
                         std::span<const double> dt, std::span<const double> dz_re,
                         std::span<const double> dz_im, std::span<const double> db_re,
                         std::span<const double> db_im, std::span<double> dlambda_re,
                         std::span<double> dlambda_im, std::span<double> ddt) noexcept {
-        method().adjoint(lambda_re, lambda_im, dt, dz_re, dz_im, db_re, db_im, dlambda_re, dlambda_im, ddt);
+        method().template adjoint<Arch>(lambda_re, lambda_im, dt, dz_re, dz_im, db_re, db_im, dlambda_re, dlambda_im, ddt);
     }
 
 private:

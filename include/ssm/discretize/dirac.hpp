@@ -1,10 +1,13 @@
 #pragma once
 
-#include <complex>
 #include <cstddef>
 #include <span>
 
+#include <ssm/core/config.hpp>
 #include <ssm/discretize/discretization.hpp>
+#include <ssm/discretize/lanes.hpp>
+#include <ssm/simd/complex_exp.hpp>
+#include <ssm/simd/partial.hpp>
 
 namespace ssm {
 
@@ -12,31 +15,34 @@ namespace ssm {
 ///
 /// Source  arXiv:2404.18508 (event-based state space models)
 struct Dirac {
+    template <class Arch = simd::Arch>
     static void forward(std::span<const double> lambda_re, std::span<const double> lambda_im,
-                        std::span<const double> dt, std::span<double> z_re, std::span<double> z_im,
-                        std::span<double> b_re, std::span<double> b_im) noexcept {
-        for (std::size_t i = 0; i < dt.size(); ++i) {
-            const std::complex<double> z = std::exp(std::complex<double>(dt[i] * lambda_re[i], dt[i] * lambda_im[i]));
-            z_re[i] = z.real();
-            z_im[i] = z.imag();
-            b_re[i] = 1.0;
-            b_im[i] = 0.0;
-        }
+                   std::span<const double> dt, std::span<double> z_re, std::span<double> z_im,
+                   std::span<double> b_re, std::span<double> b_im) noexcept {
+        simd::for_each_pack<double>(dt.size(), [&](auto lanes, std::size_t i) SSM_INLINE_LAMBDA {
+            const auto lambda = detail::load_complex(lanes, lambda_re, lambda_im, i);
+            const auto step = lanes.load(dt.data() + i);
+            using P = simd::Pack<double>;
+            detail::store_complex(lanes, z_re, z_im, i, simd::exp(step * lambda));
+            detail::store_complex(lanes, b_re, b_im, i, {P(1.0), P(0.0)});
+        });
     }
 
+    /// dz/dlambda = dt z, dz/ddt = lambda z.
+    template <class Arch = simd::Arch>
     static void adjoint(std::span<const double> lambda_re, std::span<const double> lambda_im,
-                        std::span<const double> dt, std::span<const double> dz_re,
-                        std::span<const double> dz_im, std::span<const double>, std::span<const double>,
-                        std::span<double> dlambda_re, std::span<double> dlambda_im,
-                        std::span<double> ddt) noexcept {
-        for (std::size_t i = 0; i < dt.size(); ++i) {
-            const std::complex<double> lambda{lambda_re[i], lambda_im[i]};
-            const std::complex<double> dx =
-                std::complex<double>(dz_re[i], dz_im[i]) * std::conj(std::exp(dt[i] * lambda));
-            dlambda_re[i] = dt[i] * dx.real();
-            dlambda_im[i] = dt[i] * dx.imag();
-            ddt[i] = (dx * std::conj(lambda)).real();
-        }
+                   std::span<const double> dt, std::span<const double> dz_re,
+                   std::span<const double> dz_im, std::span<const double>,
+                   std::span<const double>, std::span<double> dlambda_re,
+                   std::span<double> dlambda_im, std::span<double> ddt) noexcept {
+        simd::for_each_pack<double>(dt.size(), [&](auto lanes, std::size_t i) SSM_INLINE_LAMBDA {
+            const auto lambda = detail::load_complex(lanes, lambda_re, lambda_im, i);
+            const auto step = lanes.load(dt.data() + i);
+            const auto dz = detail::load_complex(lanes, dz_re, dz_im, i);
+            const auto dx = simd::conj_mul(simd::exp(step * lambda), dz);
+            detail::store_complex(lanes, dlambda_re, dlambda_im, i, step * dx);
+            lanes.store(ddt.data() + i, detail::inner(lambda, dx));
+        });
     }
 };
 

@@ -1,14 +1,15 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
-#include <complex>
 #include <cstddef>
 #include <span>
 
+#include <ssm/core/config.hpp>
 #include <ssm/core/error.hpp>
 #include <ssm/discretize/discretization.hpp>
-#include <ssm/discretize/phi.hpp>
+#include <ssm/discretize/lanes.hpp>
+#include <ssm/simd/complex_exp.hpp>
+#include <ssm/simd/partial.hpp>
 
 namespace ssm {
 
@@ -29,77 +30,98 @@ struct DssOfLength {
 
     static constexpr double conjugate_factor = 1.0;
 
+    template <class Arch = simd::Arch>
     void forward(std::span<const double> lambda_re, std::span<const double> lambda_im,
                  std::span<const double> dt, std::span<double> z_re, std::span<double> z_im,
                  std::span<double> b_re, std::span<double> b_im) const {
         check(lambda_re, dt);
-        for (std::size_t i = 0; i < dt.size(); ++i) {
-            const Mode mode = at({lambda_re[i], lambda_im[i]}, dt[i]);
-            const Number z = std::exp(mode.d);
-            const Number b = mode.scale * mode.numerator * recip(mode.x());
-            z_re[i] = z.real();
-            z_im[i] = z.imag();
-            b_re[i] = b.real();
-            b_im[i] = b.imag();
-        }
+        simd::for_each_pack<double>(dt.size(), [&](auto lanes, std::size_t i) SSM_INLINE_LAMBDA {
+            const auto lambda = detail::load_complex(lanes, lambda_re, lambda_im, i);
+            const auto mode = softmax(lambda, lanes.load(dt.data() + i));
+            detail::store_complex(lanes, z_re, z_im, i, simd::exp(mode.d));
+            detail::store_complex(lanes, b_re, b_im, i, mode.scale * mode.numerator * recip(mode.x));
+        });
     }
 
+    template <class Arch = simd::Arch>
     void adjoint(std::span<const double> lambda_re, std::span<const double> lambda_im,
                  std::span<const double> dt, std::span<const double> dz_re,
                  std::span<const double> dz_im, std::span<const double> db_re,
                  std::span<const double> db_im, std::span<double> dlambda_re,
                  std::span<double> dlambda_im, std::span<double> ddt) const {
         check(lambda_re, dt);
-        const auto L = static_cast<double>(length);
-        for (std::size_t i = 0; i < dt.size(); ++i) {
-            const Number lambda{lambda_re[i], lambda_im[i]};
-            const Mode mode = at(lambda, dt[i]);
-            const Number dz{dz_re[i], dz_im[i]};
-            const Number db{db_re[i], db_im[i]};
-            const Number r = recip(mode.x());
-            const Number dx = recip_adjoint(mode.x(), db * std::conj(mode.scale * mode.numerator));
-            Number dd = dz * std::conj(std::exp(mode.d));
-            dd += mode.sign * db * std::conj(mode.scale * r * (mode.numerator + 1.0));
-            dd += mode.sign * L * dx * std::conj((mode.denominator + 1.0) * lambda);
-            if (!constant_maximum && mode.sign < 0.0)
-                dd -= (L - 1.0) * db * std::conj(mode.scale * mode.numerator * r);
-            const Number dlambda = dt[i] * dd + dx * std::conj(mode.denominator);
-            dlambda_re[i] = dlambda.real();
-            dlambda_im[i] = dlambda.imag();
-            ddt[i] = (dd * std::conj(lambda)).real();
-        }
+        simd::for_each_pack<double>(dt.size(), [&](auto lanes, std::size_t i) SSM_INLINE_LAMBDA {
+            const auto lambda = detail::load_complex(lanes, lambda_re, lambda_im, i);
+            const auto step = lanes.load(dt.data() + i);
+            const auto dz = detail::load_complex(lanes, dz_re, dz_im, i);
+            const auto db = detail::load_complex(lanes, db_re, db_im, i);
+            const auto [dd, dlambda] = softmax_adjoint(softmax(lambda, step), dz, db);
+            detail::store_complex(lanes, dlambda_re, dlambda_im, i, step * dd + dlambda);
+            lanes.store(ddt.data() + i, detail::inner(lambda, dd));
+        });
     }
 
 private:
-    using Number = std::complex<double>;
-
+    template <class V>
     struct Mode {
-        Number lambda;
-        Number d;            // dt lambda
-        double sign;         // d' = sign d
-        Number scale;        // e^{-m}
-        Number numerator;    // e^{d'} - 1
-        Number denominator;  // e^{d' L} - 1
-
-        [[nodiscard]] Number x() const noexcept { return denominator * lambda; }
+        simd::Complex<V> lambda;
+        simd::Complex<V> d;
+        V sign;                        // d' = sign d
+        simd::Complex<V> scale;        // e^{-m}
+        simd::Complex<V> numerator;    // e^{d'} - 1
+        simd::Complex<V> denominator;  // e^{d' L} - 1
+        simd::Complex<V> x;            // denominator lambda
+    };
+    template <class V>
+    struct Gradients {
+        simd::Complex<V> d;
+        simd::Complex<V> lambda;  // what does not pass through d
     };
 
-    [[nodiscard]] Mode at(Number lambda, double dt) const noexcept {
-        const auto L = static_cast<double>(length);
-        const Number d = dt * lambda;
-        const double sign = lambda.real() > 0.0 ? -1.0 : 1.0;
+    template <class V>
+    [[nodiscard]] SSM_INLINE Mode<V> softmax(simd::Complex<V> lambda, V dt) const noexcept {
+        const V L(static_cast<double>(length));
+        const V one(1.0);
+        const simd::Complex<V> d = dt * lambda;
+        const V sign = simd::select(lambda.re > V(0.0), V(-1.0), one);
+        const V growing = simd::select(lambda.re > V(0.0), one, V(0.0));
+        const simd::Complex<V> denominator = simd::expm1(d * (sign * L));
         return {lambda,
                 d,
                 sign,
-                sign > 0.0 ? Number(1.0) : std::exp(-d * (L - 1.0)),
-                detail::expm1(sign * d),
-                detail::expm1(sign * d * L)};
+                simd::exp(-d * (growing * (L - one))),
+                simd::expm1(d * sign),
+                denominator,
+                denominator * lambda};
     }
-    [[nodiscard]] Number recip(Number x) const noexcept { return std::conj(x) / (std::norm(x) + epsilon); }
+
+    template <class V>
+    [[nodiscard]] SSM_INLINE Gradients<V> softmax_adjoint(const Mode<V>& mode, simd::Complex<V> dz,
+                                                          simd::Complex<V> db) const noexcept {
+        const V L(static_cast<double>(length));
+        const simd::Complex<V> one{V(1.0), V(0.0)};
+        const simd::Complex<V> r = recip(mode.x);
+        const simd::Complex<V> dx = recip_adjoint(mode.x, simd::conj_mul(mode.scale * mode.numerator, db));
+        const simd::Complex<V> numerator = simd::conj_mul(mode.scale * r * (mode.numerator + one), db);
+        const simd::Complex<V> denominator = simd::conj_mul((mode.denominator + one) * mode.lambda, dx);
+        simd::Complex<V> d = simd::conj_mul(simd::exp(mode.d), dz) + mode.sign * (numerator + denominator * L);
+        if (!constant_maximum) {
+            const V slope = simd::select(mode.sign < V(0.0), L - V(1.0), V(0.0));
+            d -= slope * simd::conj_mul(mode.scale * mode.numerator * r, db);
+        }
+        return {d, simd::conj_mul(mode.denominator, dx)};
+    }
+
+    template <class V>
+    [[nodiscard]] SSM_INLINE simd::Complex<V> recip(simd::Complex<V> x) const noexcept {
+        return simd::conj(x) * (V(1.0) / (simd::norm(x) + V(epsilon)));
+    }
     /// recip is not holomorphic: G(x) = conj(g) / D - 2 Re(g x) x / D^2 with D = |x|^2 + epsilon.
-    [[nodiscard]] Number recip_adjoint(Number x, Number g) const noexcept {
-        const double D = std::norm(x) + epsilon;
-        return std::conj(g) / D - 2.0 * (g * x).real() / (D * D) * x;
+    template <class V>
+    [[nodiscard]] SSM_INLINE simd::Complex<V> recip_adjoint(simd::Complex<V> x,
+                                                            simd::Complex<V> g) const noexcept {
+        const V inverse = V(1.0) / (simd::norm(x) + V(epsilon));
+        return simd::conj(g) * inverse - x * (V(2.0) * detail::inner(simd::conj(g), x) * inverse * inverse);
     }
 
     void check(std::span<const double> lambda_re, std::span<const double> dt) const {

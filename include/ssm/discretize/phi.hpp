@@ -1,30 +1,41 @@
 #pragma once
 
-#include <cmath>
-#include <complex>
+#include <array>
+#include <cstddef>
+
+#include <ssm/core/config.hpp>
+#include <ssm/simd/complex.hpp>
+#include <ssm/simd/complex_exp.hpp>
+#include <ssm/simd/pack.hpp>
 
 namespace ssm::detail {
 
-/// e^x - 1 without cancellation: e^{a + ib} - 1 = expm1(a) cos b - 2 sin^2(b/2) + i e^a sin b.
-[[nodiscard]] inline std::complex<double> expm1(std::complex<double> x) noexcept {
-    const double s = std::sin(0.5 * x.imag());
-    return {std::expm1(x.real()) * std::cos(x.imag()) - 2.0 * s * s,
-            std::exp(x.real()) * std::sin(x.imag())};
-}
+/// (k + 1) / (k + 2)!, the series of phi1' at 0.
+inline constexpr auto phi1_derivative_series = [] {
+    std::array<double, 15> series{};
+    double factorial = 1.0;
+    for (std::size_t k = 0; k < series.size(); ++k) {
+        factorial *= static_cast<double>(k + 2);
+        series[k] = static_cast<double>(k + 1) / factorial;
+    }
+    return series;
+}();
 
-/// (e^x - 1) / x, 1 at 0.
-[[nodiscard]] inline std::complex<double> phi1(std::complex<double> x) noexcept {
-    return std::norm(x) < 1e-40 ? 1.0 + 0.5 * x : expm1(x) / x;
-}
-
-/// d phi1 / dx = (e^x - phi1(x)) / x, near 0 by its series sum_k (k+1) / (k+2)! x^k.
-[[nodiscard]] inline std::complex<double> phi1_derivative(std::complex<double> x) noexcept {
-    if (std::norm(x) > 0.25)
-        return (std::exp(x) - phi1(x)) / x;
-    std::complex<double> sum = 0.0;
-    for (int k = 14; k >= 0; --k)
-        sum = sum * x + (k + 1) / std::tgamma(k + 3.0);
-    return sum;
+/// d phi1 / dx = (e^x - phi1(x)) / x for given e = {e^x, phi1(x)}; by its series for |x| < 1/2, where the
+/// difference cancels.
+template <class T>
+[[nodiscard]] SSM_INLINE simd::Complex<simd::Pack<T>> phi1_derivative(
+    simd::Complex<simd::Pack<T>> x, simd::ExpPhi1<simd::Complex<simd::Pack<T>>> e) noexcept {
+    using P = simd::Pack<T>;
+    const P size = simd::norm(x);
+    const simd::Complex<P> far = simd::conj_mul(x, e.exp - e.phi1) * (P(1) / size);
+    const auto is_near = size < P(0.25);
+    if (!simd::any(is_near))
+        return far;
+    simd::Complex<P> near{P(0), P(0)};
+    for (std::size_t k = phi1_derivative_series.size(); k-- > 0;)
+        near = simd::fma(near, x, {P(phi1_derivative_series[k]), P(0)});
+    return {simd::select(is_near, near.re, far.re), simd::select(is_near, near.im, far.im)};
 }
 
 }  // namespace ssm::detail

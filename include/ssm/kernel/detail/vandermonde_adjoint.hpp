@@ -11,6 +11,7 @@
 #include <ssm/simd/complex.hpp>
 #include <ssm/simd/convert.hpp>
 #include <ssm/simd/pack.hpp>
+#include <ssm/simd/unroll.hpp>
 
 namespace ssm::detail {
 
@@ -119,23 +120,22 @@ private:
     void tile(const T* SSM_RESTRICT upstream, std::size_t steps) noexcept {
         using P = simd::Pack<T>;
         P sum[count][sums];
-        for (auto& row : sum)
-            for (P& x : row)
-                x = P(T(0));
+        simd::unroll<count * sums>([&](auto k)
+                                       SSM_INLINE_LAMBDA { sum[k / sums][k % sums] = P(T(0)); });
         const T* SSM_RESTRICT power = powers_.data();
         for (std::size_t s = 0; s < steps; ++s, power += sums * group) {
             P factor[sums];
-            for (std::size_t v = 0; v < sums; ++v)
-                factor[v] = simd::load(power + v * group);
-            for (std::size_t i = 0; i < count; ++i) {
+            simd::unroll<sums>([&](auto v) SSM_INLINE_LAMBDA { factor[v] = simd::load(power + v * group); });
+            simd::unroll<count>([&](auto i) SSM_INLINE_LAMBDA {
                 const P g(upstream[i * block + s]);
-                for (std::size_t v = 0; v < sums; ++v)
+                simd::unroll<sums>([&](auto v) SSM_INLINE_LAMBDA {
                     sum[i][v] = simd::fma(g, factor[v], sum[i][v]);
-            }
+                });
+            });
         }
-        for (std::size_t i = 0; i < count; ++i)
-            for (std::size_t v = 0; v < sums; ++v)
-                simd::store(partial_.data() + (i * sums + v) * group, sum[i][v]);
+        simd::unroll<count * sums>([&](auto k) SSM_INLINE_LAMBDA {
+            simd::store(partial_.data() + k * group, sum[k / sums][k % sums]);
+        });
     }
 
     template <std::size_t count>

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <span>
 
@@ -10,7 +11,7 @@
 #include <ssm/simd/complex.hpp>
 #include <ssm/simd/convert.hpp>
 #include <ssm/simd/pack.hpp>
-#include <ssm/simd/transpose.hpp>
+#include <ssm/simd/unroll.hpp>
 
 namespace ssm::detail {
 
@@ -30,6 +31,7 @@ template <class T, class Arch>
 class VandermondeForward {
     using Number = simd::Complex<simd::Pack<double>>;
     static constexpr std::size_t lanes = simd::width<double>;
+    static constexpr std::size_t doublings = std::bit_width(lanes) - 1;
     static constexpr std::size_t block = vandermonde_block<T>;
 #if defined(__AVX512F__) || defined(__aarch64__)
     static constexpr std::size_t vectors = 4;  // 6 x 4 accumulators of 32 registers
@@ -42,18 +44,22 @@ class VandermondeForward {
 public:
     VandermondeForward(std::size_t modes, std::size_t length, Workspace& workspace)
         : modes_(modes),
-          padded_((modes + lanes - 1) / lanes * lanes),
+          padded_((modes + simd::width<T> - 1) / simd::width<T> * simd::width<T>),
           length_(length),
-          fine_(workspace.take<T>(2 * padded_ * block)),
+          fine_(workspace.take<T>(2 * modes * block)),
           coarse_(workspace.take<T>(2 * padded_ * tile_rows)),
+          steps_(workspace.take<T>(2 * padded_ * tile_rows)),
           row_(workspace.take<T>(block)),
-          step_(workspace.take<double>(2 * padded_)),
+          squares_(workspace.take<double>(2 * padded_ * (doublings + 1))),
+          jump_(workspace.take<double>(2 * padded_)),
           power_(workspace.take<double>(2 * padded_)) {}
 
     /// Prepares the columns for the poles of a channel.
     void set_poles(const double* re, const double* im) noexcept {
-        copy_padded(re, im, step_.data());
+        copy_padded(re, im, squares_.data());
         for (std::size_t n = 0; n < padded_; n += lanes)
+            fill_steps(n);
+        for (std::size_t n = 0; n < modes_; ++n)
             fill_fine(n);
     }
 
@@ -62,14 +68,20 @@ public:
         copy_padded(residue_re, residue_im, power_.data());
         const std::size_t full = length_ / block;
         std::size_t q = 0;
-        for (; q + tile_rows <= full; q += tile_rows)
-            rows<tile_rows>(kernel + q * block);
-        for (; q + 2 <= full; q += 2)
-            rows<2>(kernel + q * block);
-        for (; q < full; ++q)
-            rows<1>(kernel + q * block);
+        for (; q + tile_rows <= full; q += tile_rows) {
+            fill_coarse();
+            rows<tile_rows>(0, kernel + q * block);
+        }
+        if (q * block == length_)
+            return;
+        fill_coarse();
+        std::size_t i = 0;
+        for (; q + i + 2 <= full; i += 2)
+            rows<2>(i, kernel + (q + i) * block);
+        for (; q + i < full; ++i)
+            rows<1>(i, kernel + (q + i) * block);
         if (const std::size_t rest = length_ % block; rest != 0) {
-            rows<1>(row_.data());
+            rows<1>(i, row_.data());
             std::copy_n(row_.data(), rest, kernel + full * block);
         }
     }
@@ -79,99 +91,125 @@ private:
         std::fill_n(std::copy_n(re, modes_, to), padded_ - modes_, 0.0);
         std::fill_n(std::copy_n(im, modes_, to + padded_), padded_ - modes_, 0.0);
     }
-    [[nodiscard]] Number load_pair(std::span<const double> from, std::size_t n) const noexcept {
-        return {simd::load(from.data() + n), simd::load(from.data() + padded_ + n)};
+    template <class U>
+    [[nodiscard]] SSM_INLINE auto load_pair(const U* from, std::size_t n) const noexcept {
+        return simd::Complex<simd::Pack<U>>{simd::load(from + n), simd::load(from + padded_ + n)};
     }
-    void store_pair(std::span<double> to, std::size_t n, Number x) const noexcept {
-        simd::store(to.data() + n, x.re);
-        simd::store(to.data() + padded_ + n, x.im);
+    template <class U>
+    SSM_INLINE void store_pair(U* to, std::size_t n, Number x) const noexcept {
+        simd::store_rounded(to + n, x.re);
+        simd::store_rounded(to + padded_ + n, x.im);
     }
 
-    /// z^s for s below block, of the modes n .. n + lanes - 1; leaves z^block in `step_`.
-    void fill_fine(std::size_t n) noexcept {
-        const Number z = load_pair(step_, n);
-        Number power{simd::Pack<double>(1.0), simd::Pack<double>(0.0)};
-        simd::Pack<double> re[lanes];
-        simd::Pack<double> im[lanes];
-        for (std::size_t s = 0; s < lanes; ++s) {
-            re[s] = power.re;
-            im[s] = -power.im;
-            power = power * z;
-        }
-        store_pair(step_, n, power);
-        simd::transpose(re);
-        simd::transpose(im);
-        for (std::size_t i = 0; i < lanes; ++i) {
-            T* row = fine_.data() + 2 * block * (n + i);
-            const Number jump{simd::Pack<double>(step_[n + i]), simd::Pack<double>(-step_[padded_ + n + i])};
-            Number v{re[i], im[i]};
-            for (std::size_t s = 0; s < block; s += lanes) {
-                simd::store_rounded(row + s, v.re);
-                simd::store_rounded(row + block + s, v.im);
-                v = v * jump;
-            }
+    /// For the modes n .. n + lanes - 1: z, z^2, z^4, ..., z^lanes; Z^1 .. Z^(tile_rows - 1) in T;
+    /// Z^tile_rows.
+    void fill_steps(std::size_t n) noexcept {
+        Number z = load_pair(squares_.data(), n);
+        for (std::size_t k = 1; k <= doublings; ++k) {
+            z = z * z;
+            store_pair(squares_.data() + 2 * padded_ * k, n, z);
         }
         for (std::size_t s = lanes; s < block; s *= 2)
-            power = power * power;
-        store_pair(step_, n, power);
+            z = z * z;
+        Number power = z;
+        for (std::size_t i = 1; i < tile_rows; ++i) {
+            store_pair(steps_.data() + 2 * padded_ * i, n, power);
+            power = power * z;
+        }
+        store_pair(jump_.data(), n, power);
     }
 
-    /// The next `count` rows of the left factor, r Z^q.
-    template <std::size_t count>
+    /// z^s for s below block, of mode n. The first `lanes` of them from the bits of s: z^s is the product
+    /// of those z^(2^k) whose bit k is set.
+    void fill_fine(std::size_t n) noexcept {
+        const auto square = [&](std::size_t k) SSM_INLINE_LAMBDA {
+            const double* from = squares_.data() + 2 * padded_ * k + n;
+            return Number{simd::Pack<double>(from[0]), simd::Pack<double>(-from[padded_])};
+        };
+        Number power{simd::Pack<double>(1.0), simd::Pack<double>(0.0)};
+        simd::unroll<doublings>([&](auto k) SSM_INLINE_LAMBDA {
+            const auto is_set = bit_of_lane(k);
+            const Number factor = square(k);
+            power = power * Number{simd::select(is_set, factor.re, simd::Pack<double>(1.0)),
+                                   simd::select(is_set, factor.im, simd::Pack<double>(0.0))};
+        });
+        const Number jump = square(doublings);
+        T* row = fine_.data() + 2 * block * n;
+        simd::unroll<block / lanes>([&](auto s) SSM_INLINE_LAMBDA {
+            simd::store_rounded(row + s * lanes, power.re);
+            simd::store_rounded(row + block + s * lanes, power.im);
+            power = power * jump;
+        });
+    }
+
+    /// The lanes whose number has bit k.
+    [[nodiscard]] SSM_INLINE static auto bit_of_lane(std::size_t k) noexcept {
+        double bit[lanes];
+        for (std::size_t i = 0; i < lanes; ++i)
+            bit[i] = static_cast<double>(i >> k & 1U);
+        return simd::load(bit) > simd::Pack<double>(0.5);
+    }
+
+    /// The next `tile_rows` rows of the left factor: r Z^q in double, the rows after it by the powers of Z.
     void fill_coarse() noexcept {
         for (std::size_t n = 0; n < padded_; n += lanes) {
-            const Number Z = load_pair(step_, n);
-            Number power = load_pair(power_, n);
-            for (std::size_t i = 0; i < count; ++i) {
-                T* row = coarse_.data() + 2 * padded_ * i;
-                simd::store_rounded(row + n, power.re);
-                simd::store_rounded(row + padded_ + n, power.im);
-                power = power * Z;
+            const Number power = load_pair(power_.data(), n);
+            store_pair(coarse_.data(), n, power);
+            store_pair(power_.data(), n, power * load_pair(jump_.data(), n));
+        }
+        for (std::size_t n = 0; n < padded_; n += simd::width<T>) {
+            const auto first = load_pair(coarse_.data(), n);
+            for (std::size_t i = 1; i < tile_rows; ++i) {
+                const auto next = first * load_pair(steps_.data() + 2 * padded_ * i, n);
+                simd::store(coarse_.data() + 2 * padded_ * i + n, next.re);
+                simd::store(coarse_.data() + 2 * padded_ * i + padded_ + n, next.im);
             }
-            store_pair(power_, n, power);
         }
     }
 
-    /// The next `count` rows of the kernel.
+    /// `count` rows of the kernel, from those of the left factor beginning with `first`.
     template <std::size_t count>
-    void rows(T* out) noexcept {
-        fill_coarse<count>();
+    void rows(std::size_t first, T* out) noexcept {
         for (std::size_t s = 0; s < block; s += vectors * simd::width<T>)
-            tile<count>(fine_.data() + s, out + s);
+            tile<count>(coarse_.data() + 2 * padded_ * first, fine_.data() + s, out + s);
     }
 
     template <std::size_t count>
-    void tile(const T* SSM_RESTRICT fine, T* SSM_RESTRICT out) const noexcept {
+    void tile(const T* SSM_RESTRICT coarse, const T* SSM_RESTRICT fine,
+              T* SSM_RESTRICT out) const noexcept {
         using P = simd::Pack<T>;
         P sum[count][vectors];
-        for (auto& row : sum)
-            for (P& x : row)
-                x = P(T(0));
-        const T* SSM_RESTRICT coarse = coarse_.data();
+        simd::unroll<count * vectors>([&](auto k)
+                                          SSM_INLINE_LAMBDA { sum[k / vectors][k % vectors] = P(T(0)); });
         for (std::size_t n = 0; n < modes_; ++n)
-            for (std::size_t part = 0; part < 2; ++part, fine += block) {
+            simd::unroll<2>([&](auto part) SSM_INLINE_LAMBDA {
                 P column[vectors];
-                for (std::size_t v = 0; v < vectors; ++v)
-                    column[v] = simd::load(fine + v * simd::width<T>);
-                for (std::size_t i = 0; i < count; ++i) {
+                simd::unroll<vectors>([&](auto v) SSM_INLINE_LAMBDA {
+                    column[v] = simd::load(fine + (2 * n + part) * block + v * simd::width<T>);
+                });
+                simd::unroll<count>([&](auto i) SSM_INLINE_LAMBDA {
                     const P factor(coarse[(2 * i + part) * padded_ + n]);
-                    for (std::size_t v = 0; v < vectors; ++v)
+                    simd::unroll<vectors>([&](auto v) SSM_INLINE_LAMBDA {
                         sum[i][v] = simd::fma(factor, column[v], sum[i][v]);
-                }
-            }
-        for (std::size_t i = 0; i < count; ++i)
-            for (std::size_t v = 0; v < vectors; ++v)
-                simd::store(out + i * block + v * simd::width<T>, sum[i][v]);
+                    });
+                });
+            });
+        simd::unroll<count * vectors>([&](auto k) SSM_INLINE_LAMBDA {
+            simd::store(out + k / vectors * block + k % vectors * simd::width<T>,
+                        sum[k / vectors][k % vectors]);
+        });
     }
 
     std::size_t modes_;
     std::size_t padded_;
     std::size_t length_;
-    std::span<T> fine_;        // (padded, 2, block): Re z^s, -Im z^s
-    std::span<T> coarse_;      // (tile_rows, 2, padded): Re r Z^q, Im r Z^q
-    std::span<T> row_;         // a row of which not all is wanted
-    std::span<double> step_;   // (2, padded): Z
-    std::span<double> power_;  // (2, padded): r Z^q
+    std::span<T> fine_;          // (modes, 2, block): Re z^s, -Im z^s
+    std::span<T> coarse_;        // (tile_rows, 2, padded): r Z^q
+    std::span<T> steps_;         // (tile_rows, 2, padded): Z^i
+    std::span<T> row_;           // a row of which not all is wanted
+    std::span<double> squares_;  // (doublings + 1, 2, padded): z^(2^k)
+    std::span<double> jump_;     // (2, padded): Z^tile_rows
+    std::span<double> power_;    // (2, padded): r Z^q
 };
 
 }  // namespace ssm::detail
