@@ -1,6 +1,8 @@
 #pragma once
 
 #include <array>
+#include <bit>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -57,16 +59,18 @@ template <Dtype D>
 struct DtypeConstant {
     static constexpr Dtype value = D;
 };
+/// Integers by size and sign, so that types of equal representation are one dtype.
+template <class T>
+requires std::signed_integral<T> || std::unsigned_integral<T>
+struct DtypeOf<T> {
+    static constexpr Dtype value = std::signed_integral<T>
+                                       ? std::array{Dtype::i8, Dtype::i16, Dtype::i32,
+                                                    Dtype::i64}[std::bit_width(sizeof(T)) - 1]
+                                       : std::array{Dtype::u8, Dtype::u16, Dtype::u32,
+                                                    Dtype::u64}[std::bit_width(sizeof(T)) - 1];
+};
 // clang-format off
 template <> struct DtypeOf<bool> : DtypeConstant<Dtype::boolean> {};
-template <> struct DtypeOf<std::uint8_t> : DtypeConstant<Dtype::u8> {};
-template <> struct DtypeOf<std::int8_t> : DtypeConstant<Dtype::i8> {};
-template <> struct DtypeOf<std::uint16_t> : DtypeConstant<Dtype::u16> {};
-template <> struct DtypeOf<std::int16_t> : DtypeConstant<Dtype::i16> {};
-template <> struct DtypeOf<std::uint32_t> : DtypeConstant<Dtype::u32> {};
-template <> struct DtypeOf<std::int32_t> : DtypeConstant<Dtype::i32> {};
-template <> struct DtypeOf<std::uint64_t> : DtypeConstant<Dtype::u64> {};
-template <> struct DtypeOf<std::int64_t> : DtypeConstant<Dtype::i64> {};
 template <> struct DtypeOf<Float8E5M2> : DtypeConstant<Dtype::f8_e5m2> {};
 template <> struct DtypeOf<Float8E4M3> : DtypeConstant<Dtype::f8_e4m3> {};
 template <> struct DtypeOf<Float8E4M3Fnuz> : DtypeConstant<Dtype::f8_e4m3fnuz> {};

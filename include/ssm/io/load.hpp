@@ -15,6 +15,7 @@
 #include <ssm/core/error.hpp>
 #include <ssm/core/weights.hpp>
 #include <ssm/io/detail/quoted.hpp>
+#include <ssm/io/dtype.hpp>
 #include <ssm/io/safetensors.hpp>
 
 namespace ssm {
@@ -102,8 +103,9 @@ template <class... Parts>
 template <class L>
 class WeightLoader {
 public:
-    WeightLoader(const Safetensors& file, const LoadOptions& options)
-        : file_(file), options_(options) {}
+    /// With `same_dtype` the numbers must be of the weight's own type.
+    WeightLoader(const Safetensors& file, LoadOptions options, bool same_dtype = false)
+        : file_(file), options_(std::move(options)), same_dtype_(same_dtype) {}
 
     /// Adds what does not fit to `misfits`, and names of tensors used to `used`.
     void check(const L& layer, Misfits& misfits, std::set<std::string, std::less<>>& used) const {
@@ -144,12 +146,16 @@ private:
         if (!is_same_shape(found, expected, options_.ignore_unit_axes))
             misfits.different.push_back(joined(Quoted{name}, " has shape ", ShapeText{found},
                                                ", expected ", weight.extents()));
+        else if (same_dtype_ && file_.entry(name).dtype != dtype_of<T>)
+            misfits.different.push_back(joined(Quoted{name}, " has dtype ", file_.entry(name).dtype,
+                                               ", expected ", dtype_of<T>));
         else if (const std::string problem = file_.misfit<T>(name); !problem.empty())
             misfits.different.push_back(joined(Quoted{name}, " ", problem));
     }
 
     const Safetensors& file_;
-    const LoadOptions& options_;
+    LoadOptions options_;
+    bool same_dtype_;
 };
 
 }  // namespace detail

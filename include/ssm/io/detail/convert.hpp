@@ -105,6 +105,8 @@ template <class T, class S>
 bool fits(S number) noexcept {
     if constexpr (std::same_as<S, StoredBool>) {
         return number.byte <= 1;
+    } else if constexpr (std::integral<S> && std::same_as<T, bool>) {
+        return number == 0 || number == 1;
     } else if constexpr (std::integral<S> && std::integral<T>) {
         return std::in_range<T>(number);
     } else if constexpr (std::integral<S>) {
