@@ -9,6 +9,13 @@
 #define SSM_INLINE inline __attribute__((always_inline))
 #endif
 
+/// The same for a lambda, written between its parameters and its body.
+#if defined(_MSC_VER) && !defined(__clang__)
+#define SSM_INLINE_LAMBDA
+#else
+#define SSM_INLINE_LAMBDA __attribute__((always_inline))
+#endif
+
 /// A pointer whose target is reached through no other name in its scope.
 #if defined(_MSC_VER)
 #define SSM_RESTRICT __restrict
