@@ -15,10 +15,12 @@ namespace rule {
 /// Adam: steps scaled by the root of the mean square of the gradient.
 ///
 ///   g += weight_decay w
-///   m = beta1 m + (1 - beta1) g;   v = beta2 v + (1 - beta2) g^2;   with amsgrad the largest v so far
+///   m = beta1 m + (1 - beta1) g
+///   v = beta2 v + (1 - beta2) g^2;   amsgrad: the largest v so far
 ///   w -= lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)
 ///
-/// Source  Kingma and Ba, arXiv:1412.6980; Reddi et al., arXiv:1904.09237 (amsgrad); torch.optim.Adam
+/// Source  Kingma and Ba, arXiv:1412.6980; Reddi et al., arXiv:1904.09237 (amsgrad);
+///         torch.optim.Adam
 struct Adam {
     struct Options {
         double learning_rate = 1e-3;
@@ -69,7 +71,8 @@ struct Adam {
     };
 };
 
-/// AdamW: Adam whose weight decay shrinks the weight itself, w *= 1 - lr weight_decay, before its update.
+/// AdamW: Adam whose weight decay shrinks the weight itself, w *= 1 - lr weight_decay, before its
+/// update.
 ///
 /// Source  Loshchilov and Hutter, arXiv:1711.05101; torch.optim.AdamW
 struct AdamW {

@@ -60,13 +60,13 @@ template <class L>
     return std::sqrt(sum);
 }
 
-/// Scales a gradient down to the norm `limit` if it is longer, and returns the norm that it had. Statistics and
-/// frozen weights neither count nor change.
+/// Scales a gradient down to the norm `limit` if it is longer, and returns the norm that it had.
+/// Statistics and frozen weights neither count nor change.
 ///
 ///   g *= min(1, limit / (norm + 1e-6))
 ///
-/// A norm that is not finite is returned and the gradient left as it is: the caller decides whether to skip
-/// the update.
+/// A norm that is not finite is returned and the gradient left as it is: the caller decides whether
+/// to skip the update.
 /// Errors    ValueError unless limit > 0
 /// Source    torch.nn.utils.clip_grad_norm_
 template <class L>

@@ -24,18 +24,19 @@ struct Nothing {};
 ///
 ///   loss_i  = sum_c a_ic (-log p_ic)        p_i = softmax(z_i)
 ///   dz_ic   = scale_i (p_ic sum_k a_ik - a_ic)
-///   labels          a_ic = w_c ((1 - s) [c = label_i] + s / C)     w class weights, s label smoothing
-///   probabilities   a_ic = w_c ((1 - s) t_ic + s / C)
+///   labels          a_ic = w_c ((1 - s) [c = label_i] + s / C)
+///   probabilities   a_ic = w_c ((1 - s) t_ic + s / C)      w class weights, s label smoothing
 ///
-/// The mean divides by the sum of w at the labels that are not ignored, or by the number of rows for
-/// probabilities, as torch.nn.functional.cross_entropy does. A mean over nothing (no rows, or all
-/// ignored) is 0 with gradient 0, where torch gives NaN.
+/// The mean divides by the sum of w at the labels that are not ignored, or by the number of rows
+/// for probabilities, as torch.nn.functional.cross_entropy does. A mean over nothing (no rows, or
+/// all ignored) is 0 with gradient 0, where torch gives NaN.
 ///
 /// Shapes    logits and dlogits (batch, L, C); batch * L labels; probabilities (batch, L, C)
 /// Aliasing  dlogits may be logits exactly
-/// Errors    ShapeError for sizes that do not fit; ValueError for no classes, a label outside 0 .. C - 1 that is
-///           not `ignored_label` (naming row and value), weights or smoothing outside their range.
-///           Logits of +infinity or NaN make the loss NaN; -infinity is a class that cannot be.
+/// Errors    ShapeError for sizes that do not fit; ValueError for no classes, a label outside 0 ..
+///           C - 1 that is not `ignored_label` (naming row and value), weights or smoothing outside
+///           their range. Logits of +infinity or NaN make the loss NaN; -infinity is a class that
+///           cannot be.
 /// Cost      one exponential for each logit
 /// Threads   rows in parallel, the same bits for any number of threads
 template <class T>
@@ -75,8 +76,8 @@ struct CrossEntropy {
         });
         return {scale * sum, weight};
     }
-    /// Without reduction: the loss of every row, 0 where ignored. `dlogits`, unless empty, becomes the gradient
-    /// of sum_i upstream_i loss_i; an empty `upstream` is all ones.
+    /// Without reduction: the loss of every row, 0 where ignored. `dlogits`, unless empty, becomes
+    /// the gradient of sum_i upstream_i loss_i; an empty `upstream` is all ones.
     void each(BatchView<const T> logits, std::span<const std::int32_t> labels, std::span<T> losses,
               std::span<const T> upstream = {}, BatchView<T> dlogits = {}) const {
         check(logits, dlogits);
@@ -176,9 +177,9 @@ private:
                    dlogits.empty() ? nullptr : dlogits.data() + r * classes);
     }
 
-    // Loss of one row with a_c = mass [c = hot] + spread(c) and, unless dz is null, scale times its gradient.
-    // All that needs z is read before dz, which may be z, is written. Classes with a_c = 0 are left out of the
-    // sum: their logarithm may be -infinity.
+    // Loss of one row with a_c = mass [c = hot] + spread(c) and, unless dz is null, scale times its
+    // gradient. All that needs z is read before dz, which may be z, is written. Classes with
+    // a_c = 0 are left out of the sum: their logarithm may be -infinity.
     template <class Spread>
     static double row(std::span<const T> z, std::size_t hot, double mass, Spread spread,
                       double scale, T* dz) noexcept {

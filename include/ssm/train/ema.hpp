@@ -16,7 +16,8 @@ namespace ssm {
 ///     ... optimizer.step(model, gradient);
 ///     update_average(average, model, 0.999);
 ///
-/// The average is a value of the layer's type that computes like any other. Statistics and frozen weights are copied.
+/// The average is a value of the layer's type that computes like any other. Statistics and frozen
+/// weights are copied.
 /// Errors    ValueError unless 0 <= decay <= 1
 template <class L>
 void update_average(L& average, const L& model, double decay) {

@@ -34,8 +34,8 @@ namespace detail {
     return weight > 0.0 ? 1.0 / weight : 0.0;
 }
 
-/// Sum of `body(begin, end)` over ranges of `grain` items, in parallel; the ranges are added in order, so the
-/// result is the same bits for any number of threads.
+/// Sum of `body(begin, end)` over ranges of `grain` items, in parallel; the ranges are added in
+/// order, so the result is the same bits for any number of threads.
 template <class Body>
 [[nodiscard]] double parallel_sum(std::size_t count, std::size_t grain, Body&& body) {
     std::vector<double> parts((count + grain - 1) / grain);

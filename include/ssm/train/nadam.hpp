@@ -17,7 +17,8 @@ namespace rule {
 ///
 ///   g += weight_decay w  (or w *= 1 - lr weight_decay when decoupled);   m, v as Adam
 ///   mu_t = beta1 (1 - 0.96^(t momentum_decay) / 2);   M_t = mu_1 ... mu_t
-///   w -= lr ((1 - mu_t) / (1 - M_t) g + mu_(t+1) / (1 - M_(t+1)) m) / (sqrt(v / (1 - beta2^t)) + eps)
+///   w -= lr ((1 - mu_t) / (1 - M_t) g + mu_(t+1) / (1 - M_(t+1)) m) / d
+///   d = sqrt(v / (1 - beta2^t)) + eps
 ///
 /// Source  Dozat, "Incorporating Nesterov Momentum into Adam", 2016; torch.optim.NAdam
 struct NAdam {

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -21,8 +22,8 @@
 
 namespace ssm {
 
-/// Parameter groups: from the name and the traits of a weight, the traits to train it with. An example, no
-/// weight decay for embeddings:
+/// Parameter groups: from the name and the traits of a weight, the traits to train it with. An
+/// example, no weight decay for embeddings:
 ///
 ///     [](std::string_view name, WeightTraits traits) {
 ///         if (name.starts_with("embedding."))
@@ -57,7 +58,8 @@ void update_range(const UpdatePart<Update, T, N>& part, std::size_t first, std::
         });
         return;
     }
-    // Copies: stores to the arrays could otherwise change the coefficients for all that the compiler knows.
+    // Copies: stores to the arrays could otherwise change the coefficients for all that the
+    // compiler knows.
     const Update update = part.update;
     const std::array<T*, N> moments = part.moments;
     simd::for_each_pack<T>(n, [&](auto lanes, std::size_t i) {
@@ -80,13 +82,14 @@ void update_range(const UpdatePart<Update, T, N>& part, std::size_t first, std::
 ///     ...
 ///     optimizer.step(model, gradient, schedule(step));
 ///
-/// What happens to a weight follows from its `WeightTraits`, as changed by the groups: `trained` weights follow the
-/// rule with their own learning rate and weight decay if they have one, `statistic` ones move by their
-/// momentum times the gradient entry, `frozen` ones stay. The factor of a schedule multiplies all rates.
+/// What happens to a weight follows from its `WeightTraits`, as changed by the groups: `trained`
+/// weights follow the rule with their own learning rate and weight decay if they have one,
+/// `statistic` ones move by their momentum times the gradient entry, `frozen` ones stay. The factor
+/// of a schedule multiplies all rates.
 ///
 /// Moments are values of the layer's own type, zero at first. A regular value: copy = same future.
-/// Errors    ValueError for options or rates outside their range; ShapeError for a gradient of other sizes.
-///           Nothing is changed then.
+/// Errors    ValueError for options or rates outside their range; ShapeError for a gradient of
+///           other sizes. Nothing is changed then.
 /// Cost      one pass over weights, gradient and moments
 /// Threads   in parallel over chunks of all weights, the same bits for any number of threads
 template <class L, class Rule>
@@ -119,6 +122,16 @@ public:
     [[nodiscard]] const Clock& clock() const noexcept { return clock_; }
     /// The moments in the order of the rule.
     [[nodiscard]] const std::vector<L>& moments() const noexcept { return moments_; }
+
+    /// Calls visitor(name, value) for all that the optimiser remembers, for saving: moments are
+    /// layers.
+    template <class Visitor, class... Optimizers>
+    static void visit_numbers(Visitor&& visitor, Optimizers&... optimizers) {
+        Clock::visit_numbers(visitor, optimizers.clock_...);
+        const std::size_t count = std::min({optimizers.moments_.size()...});
+        for (std::size_t k = 0; k < count; ++k)
+            visitor("moment" + std::to_string(k), optimizers.moments_[k]...);
+    }
 
     Options options;      ///< may be changed between steps, except for what makes moments appear
     WeightGroups groups;  ///< empty: the layer's own traits

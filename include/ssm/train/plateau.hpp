@@ -10,15 +10,18 @@
 
 namespace ssm::schedule {
 
-/// Multiplies its factor by `gamma` when a metric has not become better for more than `patience` observations.
+/// Multiplies its factor by `gamma` when a metric has not become better for more than `patience`
+/// observations.
 ///
 ///     Plateau plateau{.gamma = 0.5, .patience = 5};
 ///     plateau.observe(validation_loss);   // once an epoch
 ///     optimizer.step(model, gradient, plateau(step));
 ///
-/// After a reduction `cooldown` observations are not counted against it. The factor does not fall below `end`.
+/// After a reduction `cooldown` observations are not counted against it. The factor does not fall
+/// below `end`.
 /// Errors    ValueError from observe for gamma outside (0, 1)
-/// Source    torch.optim.lr_scheduler.ReduceLROnPlateau, with factors of the base rate in place of rates
+/// Source    torch.optim.lr_scheduler.ReduceLROnPlateau, with factors of the base rate in place of
+///           rates
 struct Plateau {
     double gamma = 0.1;
     std::uint64_t patience = 10;

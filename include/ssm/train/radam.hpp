@@ -12,8 +12,8 @@ namespace ssm {
 
 namespace rule {
 
-/// RAdam: Adam that steps without scaling until its mean square is known well enough, and then corrects for
-/// the variance of that scaling.
+/// RAdam: Adam that steps without scaling until its mean square is known well enough, and then
+/// corrects for the variance of that scaling.
 ///
 ///   g += weight_decay w  (or w *= 1 - lr weight_decay when decoupled);   m, v as Adam
 ///   rho_inf = 2 / (1 - beta2) - 1;   rho = rho_inf - 2 t beta2^t / (1 - beta2^t)

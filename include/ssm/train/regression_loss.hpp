@@ -12,8 +12,8 @@
 ///
 /// Shapes    y, target and dy have one shape; an empty dy is not wanted
 /// Aliasing  dy may be y or target exactly
-/// Errors    ShapeError for shapes that differ; ValueError for a parameter outside its range. NaN spreads into
-///           the loss; the mean over nothing is 0.
+/// Errors    ShapeError for shapes that differ; ValueError for a parameter outside its range. NaN
+///           spreads into the loss; the mean over nothing is 0.
 /// Threads   in parallel, the same bits for any number of threads
 namespace ssm::loss {
 
@@ -56,8 +56,8 @@ Loss reduce(const Function& f, BatchView<const T> y, BatchView<const T> target, 
 
 }  // namespace detail
 
-/// Any of these losses without reduction: `losses_i = f(y_i, t_i)`, and `dy_i = upstream_i f'(y_i, t_i)` unless dy is
-/// empty; an empty upstream is all ones.
+/// Any of these losses without reduction: `losses_i = f(y_i, t_i)`, and `dy_i = upstream_i f'(y_i,
+/// t_i)` unless dy is empty; an empty upstream is all ones.
 template <class Function>
 void each(const Function& f, BatchView<const value_t<Function>> y,
           BatchView<const value_t<Function>> target, BatchView<value_t<Function>> losses,
@@ -129,7 +129,8 @@ struct Huber {
     }
 };
 
-/// f = e^2 / (2 beta) where |e| < beta, |e| - beta / 2 elsewhere; e = y - t, beta >= 0; beta = 0 is MAE.
+/// f = e^2 / (2 beta) where |e| < beta, |e| - beta / 2 elsewhere; e = y - t, beta >= 0; beta = 0 is
+/// MAE.
 template <class T>
 struct SmoothL1 {
     using value_type = T;
@@ -152,8 +153,8 @@ struct SmoothL1 {
     }
 };
 
-/// Binary cross-entropy of the logistic function of logits, f = -t log s(y) - (1 - t) log(1 - s(y)) with
-/// s(y) = 1 / (1 + exp(-y)), without overflow; targets in [0, 1].
+/// Binary cross-entropy of the logistic function of logits, f = -t log s(y) - (1 - t) log(1 - s(y))
+/// with s(y) = 1 / (1 + exp(-y)), without overflow; targets in [0, 1].
 template <class T>
 struct BinaryCrossEntropy {
     using value_type = T;

@@ -11,7 +11,8 @@ namespace ssm {
 
 namespace rule {
 
-/// RMSprop: steps scaled by the root of the mean square of the gradient, or of its variance when centered.
+/// RMSprop: steps scaled by the root of the mean square of the gradient, or of its variance when
+/// centered.
 ///
 ///   g += weight_decay w;   v = alpha v + (1 - alpha) g^2
 ///   centered: a = alpha a + (1 - alpha) g, and v - a^2, at least 0, in place of v under the root

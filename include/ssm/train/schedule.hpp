@@ -4,13 +4,14 @@
 #include <concepts>
 #include <cstddef>
 #include <numbers>
+#include <string_view>
 
 #include <ssm/core/error.hpp>
 
 namespace ssm {
 
-/// A schedule: a value that maps the number of updates (or epochs) made so far to a factor of the learning
-/// rates. A user's own lambda is one too.
+/// A schedule: a value that maps the number of updates (or epochs) made so far to a factor of the
+/// learning rates. A user's own lambda is one too.
 template <class S>
 concept Schedule = std::copyable<S> && requires(const S& schedule, std::size_t step) {
     { schedule(step) } -> std::convertible_to<double>;
@@ -22,6 +23,19 @@ concept MetricSchedule = Schedule<S> && requires(S& schedule, double metric) {
     schedule.observe(metric);
 };
 
+namespace detail {
+struct AnyNumberVisitor {
+    template <class... Numbers>
+    void operator()(std::string_view, Numbers&...) const {}
+};
+}  // namespace detail
+
+/// A schedule that remembers numbers and names them for saving.
+template <class S>
+concept RememberingSchedule = Schedule<S> && requires(S& schedule) {
+    S::visit_numbers(detail::AnyNumberVisitor{}, schedule);
+};
+
 namespace schedule {
 
 /// Always the same.
@@ -31,8 +45,8 @@ struct Constant {
     double operator()(std::size_t) const noexcept { return factor; }
 };
 
-/// From 0 linearly to the first factor of another schedule, which then starts: step / steps, then `then(step - steps)`.
-/// For one that starts at 1, as all here do.
+/// From 0 linearly to the first factor of another schedule, which then starts: step / steps, then
+/// `then(step - steps)`. For one that starts at 1, as all here do.
 template <Schedule Then = Constant>
 struct Warmup {
     std::size_t steps = 0;
@@ -42,6 +56,13 @@ struct Warmup {
         if (step < steps)
             return static_cast<double>(step) / static_cast<double>(steps) * then(0);
         return then(step - steps);
+    }
+    void observe(double metric) requires MetricSchedule<Then> { then.observe(metric); }
+    /// Calls visitor(name, value) for every number remembered, for saving.
+    template <class Visitor, class... Warmups>
+    static void visit_numbers(Visitor&& visitor,
+                              Warmups&... warmups) requires RememberingSchedule<Then> {
+        Then::visit_numbers(visitor, warmups.then...);
     }
 };
 
@@ -57,8 +78,8 @@ struct LinearDecay {
     }
 };
 
-/// Half a cosine from 1 to `end` at `steps` (eta_min / base rate in torch's words). After that `end`, or
-/// the cosine goes on, up again and down, when it repeats, as in torch.
+/// Half a cosine from 1 to `end` at `steps` (eta_min / base rate in torch's words). After that
+/// `end`, or the cosine goes on, up again and down, when it repeats, as in torch.
 struct Cosine {
     std::size_t steps = 0;
     double end = 0.0;

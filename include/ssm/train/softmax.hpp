@@ -36,7 +36,8 @@ template <class T, class Arch = simd::Arch>
     return simd::reduce_max(max);
 }
 
-/// Writes exp(z_c - max) to `result`, which may be z itself, and returns their sum. A NaN in z or max makes the sum NaN.
+/// Writes exp(z_c - max) to `result`, which may be z itself, and returns their sum. A NaN in z or
+/// max makes the sum NaN.
 template <class T, class Arch = simd::Arch>
 T exponentials(std::span<const T> z, T max, T* result) noexcept {
     simd::Pack<T> sum(T(0));
@@ -79,7 +80,8 @@ void for_each_row(BatchView<const T> in, BatchView<T> out, Body&& body) {
 /// p_c = exp(z_c) / sum_k exp(z_k) over the channels of every row, without overflow.
 ///
 /// Aliasing  y may be z exactly
-/// Errors    ShapeError for shapes that differ. A row with NaN or +infinity, or of -infinity alone, is NaN.
+/// Errors    ShapeError for shapes that differ. A row with NaN or +infinity, or of -infinity alone,
+///           is NaN.
 template <class T>
 void softmax(BatchView<const T> z, BatchView<T> y) {
     require_shape("ssm::softmax: output", y.shape(), z.shape());
@@ -90,7 +92,8 @@ void softmax(BatchView<const T> z, BatchView<T> y) {
     });
 }
 
-/// log p_c = z_c - log sum_k exp(z_k) over the channels of every row. Aliasing and errors as softmax.
+/// log p_c = z_c - log sum_k exp(z_k) over the channels of every row. Aliasing and errors as
+/// softmax.
 template <class T>
 void log_softmax(BatchView<const T> z, BatchView<T> y) {
     require_shape("ssm::log_softmax: output", y.shape(), z.shape());

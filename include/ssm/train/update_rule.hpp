@@ -12,14 +12,15 @@
 ///
 ///     struct Rule {
 ///         struct Options { double learning_rate; double weight_decay; ... };
-///         using Clock = StepClock;                     // what the rule remembers besides its moments
-///         static constexpr const char* name;           // for messages
-///         static constexpr std::size_t least_moments, most_moments;
-///         static std::size_t moments(const Options&);  // how many, between the two
-///         static void check(const Options&);           // ValueError for options outside their range
-///         template <class V> struct Update {           // V: a number or a pack of numbers
+///         using Clock = StepClock;                     // what the rule remembers besides its
+///         moments static constexpr const char* name;           // for messages static constexpr
+///         std::size_t least_moments, most_moments; static std::size_t moments(const Options&);  //
+///         how many, between the two static void check(const Options&);           // ValueError for
+///         options outside their range template <class V> struct Update {           // V: a number
+///         or a pack of numbers
 ///             Update(const Options&, const Clock&, double learning_rate, double weight_decay);
-///             template <std::size_t N> void operator()(V& weight, V gradient, std::array<V, N>& moments) const;
+///             template <std::size_t N> void operator()(V& weight, V gradient, std::array<V, N>&
+///             moments) const;
 ///         };
 ///     };
 ///
