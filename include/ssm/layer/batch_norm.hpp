@@ -107,7 +107,7 @@ public:
         const Workspace::Frame frame = context.workspace.frame();
         const std::span<T> sums = context.workspace.take_zero<T>(2 * channels);
         detail::sum_over_rows<T>(u.shape().rows(), 2 * channels, context.workspace, sums.data(),
-                                 [&](std::size_t begin, std::size_t end, T* partial) {
+                                 [&](std::size_t begin, std::size_t end, T* partial, std::size_t) {
                                      for (std::size_t r = begin; r < end; ++r)
                                          detail::add_adjoint_sums(
                                              u.data() + r * channels, dy.data() + r * channels,
@@ -176,12 +176,13 @@ private:
         }
         const T share = cache.count == 0 ? T(0) : T(1) / static_cast<T>(cache.count);
         const auto sum = [&](Tensor<T>& total, auto&& add) {
-            detail::sum_over_rows<T>(u.shape().rows(), channels, context.workspace, total.data(),
-                                     [&](std::size_t begin, std::size_t end, T* partial) {
-                                         for (std::size_t r = begin; r < end; ++r)
-                                             if (is_valid(r, u.length(), context))
-                                                 add(u.data() + r * channels, partial);
-                                     });
+            detail::sum_over_rows<T>(
+                u.shape().rows(), channels, context.workspace, total.data(),
+                [&](std::size_t begin, std::size_t end, T* partial, std::size_t) {
+                    for (std::size_t r = begin; r < end; ++r)
+                        if (is_valid(r, u.length(), context))
+                            add(u.data() + r * channels, partial);
+                });
             for (T& value : total.flat())
                 value *= share;
         };

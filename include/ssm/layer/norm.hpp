@@ -92,7 +92,7 @@ public:
         const Workspace::Frame frame = context.workspace.frame();
         const std::span<T> sums = context.workspace.take_zero<T>(2 * channels);
         detail::sum_over_rows<T>(u.shape().rows(), 2 * channels, context.workspace, sums.data(),
-                                 [&](std::size_t begin, std::size_t end, T* partial) {
+                                 [&](std::size_t begin, std::size_t end, T* partial, std::size_t) {
                                      for (std::size_t row = begin; row < end; ++row)
                                          backward_row(
                                              u.data() + row * channels, dy.data() + row * channels,
