@@ -92,7 +92,8 @@ struct Softsign {
     }
 };
 
-/// x / 6 + 1/2, kept between 0 and 1.
+/// x / 6 + 1/2, kept between 0 and 1. The derivative is PyTorch's: 1/6 rounded to float, in double
+/// too.
 struct HardSigmoid {
     template <simd::Numeric V>
     [[nodiscard]] SSM_INLINE V operator()(V x) const noexcept {
@@ -102,7 +103,7 @@ struct HardSigmoid {
     template <simd::Numeric V>
     [[nodiscard]] SSM_INLINE V derivative(V x) const noexcept {
         using T = simd::Scalar<V>;
-        return simd::select(simd::abs(x) < V(T(3)), V(T(1) / T(6)), V(T(0)));
+        return simd::select(simd::abs(x) < V(T(3)), V(T(1.0F / 6.0F)), V(T(0)));
     }
 };
 
