@@ -18,11 +18,15 @@ public:
     /// Allocations since construction; always 0 where nothing can be counted.
     [[nodiscard]] std::size_t count() const noexcept;
 
+    /// Bytes asked for since construction, freed or not; always 0 where nothing can be counted.
+    [[nodiscard]] std::size_t bytes() const noexcept;
+
     /// False under sanitizers and off Linux, where the allocator cannot be wrapped.
     [[nodiscard]] static bool available() noexcept;
 
 private:
     std::size_t before_;
+    std::size_t bytes_before_;
 };
 
 }  // namespace ssm_test

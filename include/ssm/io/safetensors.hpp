@@ -209,15 +209,11 @@ inline void Safetensors::add_entry(const std::string& name, detail::HeaderEntry&
         require<FileError>(claim, "ssm::Safetensors: ", detail::Quoted{file}, ": tensor ",
                            detail::Quoted{name}, ": ", parts...);
     };
-    std::size_t count = 1;
-    for (const std::size_t size : *header.shape) {
-        require_entry(
-            size == 0 || count <= std::numeric_limits<std::size_t>::max() / 8 / size / bits,
-            "shape ", shape, " of ", *header.dtype, " does not fit into memory");
-        count *= size;
-    }
-    require_entry(count * bits % 8 == 0 && count * bits / 8 == bytes, "shape ", shape, " of ",
-                  *header.dtype, " takes ", count * bits, " bits, but data_offsets span ", bytes,
+    const auto count = detail::count_numbers(*header.shape, *header.dtype);
+    require_entry(count.has_value(), "shape ", shape, " of ", *header.dtype,
+                  " does not fit into memory");
+    require_entry(*count * bits % 8 == 0 && *count * bits / 8 == bytes, "shape ", shape, " of ",
+                  *header.dtype, " takes ", *count * bits, " bits, but data_offsets span ", bytes,
                   " bytes");
     const bool is_new =
         entries_

@@ -28,9 +28,9 @@ namespace ssm {
 
 /// Collects tensors and texts and writes them as one safetensors file.
 ///
-/// The numbers are not copied: they must live, and keep their place, until `save`. The file is the
-/// one that the reference library writes for the same content: tensors by falling dtype, then by
-/// name, without gaps; the header padded to 8 bytes.
+/// The numbers are not copied: they must live, and keep their place, until `save`. The same
+/// content is always the same bytes: wide numbers first, so that every tensor is aligned, then by
+/// name; texts by key; the header padded to 8 bytes.
 ///
 /// Errors    ValueError for a name used twice or not UTF-8, and for numbers that the dtype cannot
 ///           hold; FileError when the file cannot be written. The old file is then as it was.
@@ -58,9 +58,11 @@ private:
     };
 
     static std::string quoted_json(const std::string& text);
-    // Dtypes are listed by alignment, so that falling dtypes keep every tensor aligned.
+    // Wide numbers first keeps every tensor aligned.
     static bool comes_before(const Part* a, const Part* b) {
-        return a->dtype != b->dtype ? a->dtype > b->dtype : a->name < b->name;
+        const std::size_t bits_a = bits_of(a->dtype);
+        const std::size_t bits_b = bits_of(b->dtype);
+        return bits_a != bits_b ? bits_a > bits_b : a->name < b->name;
     }
     [[nodiscard]] std::string header(std::span<const Part* const> parts) const;
 
@@ -112,20 +114,20 @@ void SafetensorsWriter::add(std::string name, std::span<const std::size_t> shape
         require<ValueError>(claim, "ssm::SafetensorsWriter: tensor ", detail::Quoted{name}, ": ",
                             parts...);
     };
-    std::size_t count = 1;
-    for (const std::size_t size : shape)
-        count *= size;
-    require_part(count == numbers.size(), "shape ", detail::ShapeText{shape}, " but ",
-                 numbers.size(), " numbers");
+    require_part(detail::count_numbers(shape, stored) == numbers.size(), "shape ",
+                 detail::ShapeText{shape}, " but ", numbers.size(), " numbers");
     require_part(name != "__metadata__" && !parts_.contains(name), "the name is taken");
     static_cast<void>(quoted_json(name));
 
     Part part{name, stored, {shape.begin(), shape.end()}, numbers.size() * bits_of(stored) / 8, {}};
     const bool is_storable =
         detail::with_target_type<T>(stored, [&]<class S>(std::type_identity<S>) {
-            for (std::size_t i = 0; i < numbers.size(); ++i)
-                require_part(detail::fits_stored<S>(numbers[i]), "number ", i, " is ", numbers[i],
-                             ", beyond the range of ", stored);
+            if constexpr (!std::same_as<S, T>) {
+                const auto misfit =
+                    std::find_if_not(numbers.begin(), numbers.end(), detail::fits_stored<S, T>);
+                require_part(misfit == numbers.end(), "number ", misfit - numbers.begin(),
+                             " is beyond the range of ", stored);
+            }
             part.write = [numbers](detail::AtomicFile& file) {
                 detail::write_numbers<S>(numbers, file);
             };

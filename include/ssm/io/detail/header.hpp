@@ -3,8 +3,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -20,6 +22,19 @@ namespace ssm::detail {
 
 /// The format's own limit for the header, in bytes.
 inline constexpr std::size_t longest_header = 100'000'000;
+
+/// How many numbers a shape has; none when that many of the dtype do not fit into memory.
+[[nodiscard]] inline std::optional<std::size_t> count_numbers(std::span<const std::size_t> shape,
+                                                              Dtype dtype) noexcept {
+    const std::size_t most = std::numeric_limits<std::size_t>::max() / 8 / bits_of(dtype);
+    std::size_t count = 1;
+    for (const std::size_t size : shape) {
+        if (size != 0 && count > most / size)
+            return std::nullopt;
+        count *= size;
+    }
+    return count;
+}
 
 /// What the header says of one tensor. Offsets are (begin, end) from the first byte of data.
 struct HeaderEntry {
