@@ -1,0 +1,103 @@
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <span>
+
+#include <ssm/convolution/detail/lane_group.hpp>
+#include <ssm/convolution/kernel.hpp>
+#include <ssm/core/aligned.hpp>
+#include <ssm/core/error.hpp>
+#include <ssm/core/parallel.hpp>
+#include <ssm/core/workspace.hpp>
+#include <ssm/math/right_angle_fft.hpp>
+#include <ssm/simd/pack.hpp>
+
+namespace ssm {
+
+/// A bank of convolution kernels ready for `fft_convolution`: its spectra, in the order in which the
+/// convolution reads them, and a copy of its taps for pieces of sequences that need a smaller transform. A
+/// regular value; made again in the same place it does not allocate.
+///
+/// Storage   2 n heads H numbers, n = RightAngleFft<T>::size_for(L), and the taps
+/// Threads   const: shared by any number of calls
+template <class T, class Arch = simd::Arch>
+class KernelSpectrum {
+public:
+    using Fft = math::RightAngleFft<T>;
+
+    KernelSpectrum() = default;
+    KernelSpectrum(ConvolutionKernel<const T> kernel, std::size_t length, Workspace& workspace) {
+        prepare(kernel, length, workspace);
+    }
+
+    /// Transforms `kernel` for sequences of `length` steps. Longer ones are an error later, much shorter ones
+    /// slower than they could be. Taps that no such sequence reaches are ignored.
+    ///
+    /// Cost      one transform of each kernel, about half of the convolution of one sequence
+    /// Errors    ShapeError for taps that do not fit their shape
+    void prepare(ConvolutionKernel<const T> kernel, std::size_t length, Workspace& workspace) {
+        kernel.check("ssm::KernelSpectrum");
+        const Fft& fft = workspace.template table<Fft>(Fft::size_for(length));
+        shape_ = kernel.shape;
+        size_ = fft.size();
+        causal_.assign(kernel.causal.begin(), kernel.causal.end());
+        anticausal_.assign(kernel.anticausal.begin(), kernel.anticausal.end());
+        skip_.assign(kernel.skip.begin(), kernel.skip.end());
+        groups_ = detail::LaneGroup::groups(shape_.channels, Fft::lanes);
+        spectra_.resize(shape_.heads * groups_ * fft.numbers());
+        parallel_for(shape_.heads * groups_, [&](std::size_t task, std::size_t) {
+            transform(fft, task / groups_, task % groups_, spectra_.data() + task * fft.numbers());
+        });
+    }
+
+    [[nodiscard]] const KernelShape& shape() const noexcept { return shape_; }
+    /// Points of the prepared spectra: the longest sequence.
+    [[nodiscard]] std::size_t size() const noexcept { return size_; }
+    /// Groups of channels, one register each.
+    [[nodiscard]] std::size_t groups() const noexcept { return groups_; }
+    [[nodiscard]] detail::LaneGroup group(std::size_t index) const noexcept {
+        return detail::LaneGroup::of(shape_.channels, Fft::lanes, index);
+    }
+
+    /// The spectrum of a head and a group at the points of `fft`, divided by their number: the prepared one if
+    /// the size is the same, else `scratch`, into which it is computed.
+    [[nodiscard]] const T* at(const Fft& fft, std::size_t head, std::size_t group,
+                              T* scratch) const {
+        if (fft.size() == size_)
+            return spectra_.data() + (head * groups_ + group) * fft.numbers();
+        transform(fft, head, group, scratch);
+        return scratch;
+    }
+
+private:
+    /// The polynomial sum_l causal[l] x^l - i sum_l anticausal[l] x^(n - 1 - l), and its spectrum.
+    void transform(const Fft& fft, std::size_t head, std::size_t index, T* x) const {
+        constexpr std::size_t lanes = Fft::lanes;
+        const detail::LaneGroup channels = group(index);
+        const T scale = T(1) / static_cast<T>(fft.size());
+        const std::size_t taps = std::min(shape_.length, fft.size());
+        std::fill(x, x + fft.numbers(), T(0));
+        for (std::size_t i = 0; i < channels.lanes(); ++i) {
+            const std::size_t h = channels.first + i % channels.count;
+            const std::size_t first = shape_.first(head, h);
+            if (!causal_.empty())
+                for (std::size_t l = 0; l < taps; ++l)
+                    x[l * 2 * lanes + i] = scale * causal_[first + l];
+            if (!skip_.empty())
+                x[i] += scale * skip_[head * shape_.channels + h];
+            if (!anticausal_.empty())
+                for (std::size_t l = 0; l < taps; ++l)
+                    x[((fft.size() - 1 - l) * 2 + 1) * lanes + i] = -scale * anticausal_[first + l];
+        }
+        fft.forward(x);
+    }
+
+    KernelShape shape_{};
+    std::size_t size_ = 0;
+    std::size_t groups_ = 0;
+    AlignedVector<T> causal_, anticausal_, skip_;
+    AlignedVector<T> spectra_;  // (heads, groups, n, 2, lanes)
+};
+
+}  // namespace ssm
