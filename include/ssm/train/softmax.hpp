@@ -59,11 +59,6 @@ template <class T, class Arch = simd::Arch>
     return simd::reduce_add(sum);
 }
 
-/// Rows of one task: some ten thousand numbers.
-[[nodiscard]] inline std::size_t row_grain(std::size_t channels) noexcept {
-    return 1 + 16384 / (channels + 1);
-}
-
 /// Calls `body(row, input row, output row)` for all rows, in parallel.
 template <class T, class Body>
 void for_each_row(BatchView<const T> in, BatchView<T> out, Body&& body) {
