@@ -16,8 +16,8 @@ inline constexpr std::size_t chunk_columns = simd::registers >= 32 ? 12 : 6;
 
 /// sums += A x for 2 registers of rows and `columns` chunks: A[k] at a + k * step, x of chunk j at x + j * stride.
 template <std::size_t columns, std::size_t first_row = 0, class T, class Arch = simd::Arch>
-SSM_INLINE void multiply_block(const T* a, std::ptrdiff_t step, const T* x, std::size_t stride, std::size_t count,
-                               simd::Pack<T> (&sums)[2][columns]) noexcept {
+SSM_INLINE void multiply_block(const T* a, std::ptrdiff_t step, const T* x, std::size_t stride,
+                               std::size_t count, simd::Pack<T> (&sums)[2][columns]) noexcept {
     constexpr std::size_t width = simd::width<T>;
     for (std::size_t k = 0; k < count; ++k, a += step) {
         const simd::Pack<T> upper = simd::load(a);
@@ -46,11 +46,13 @@ SSM_INLINE void for_each_columns(std::size_t count, Body&& body) {
 
 /// states[j] = B u_j for `columns` chunks: what each adds to the state. u_j at u + j * stride.
 template <std::size_t columns, class T, class Arch>
-void chunk_input(const ChunkTables<T, Arch>& tables, const T* u, std::size_t stride, T* states) noexcept {
+void chunk_input(const ChunkTables<T, Arch>& tables, const T* u, std::size_t stride,
+                 T* states) noexcept {
     const std::size_t row = tables.row();
     for (std::size_t n = 0; n < row; n += simd::width<T>) {
         simd::Pack<T> re[columns], im[columns];
-        simd::unroll<columns>([&](auto j) SSM_INLINE_LAMBDA { re[j] = im[j] = simd::Pack<T>(T(0)); });
+        simd::unroll<columns>([&](auto j)
+                                  SSM_INLINE_LAMBDA { re[j] = im[j] = simd::Pack<T>(T(0)); });
         const T* a = tables.input() + n;
         for (std::size_t k = 0; k < tables.steps; ++k, a += 2 * row) {
             const simd::Pack<T> a_re = simd::load_aligned(a);
@@ -77,7 +79,8 @@ void chunk_output(const ChunkTables<T, Arch>& tables, std::size_t modes, std::si
     const std::size_t row = tables.row();
     for (std::size_t t = 0; t < steps; t += 2 * width) {
         simd::Pack<T> sums[2][columns];
-        simd::unroll<columns>([&](auto j) SSM_INLINE_LAMBDA { sums[0][j] = sums[1][j] = simd::Pack<T>(T(0)); });
+        simd::unroll<columns>(
+            [&](auto j) SSM_INLINE_LAMBDA { sums[0][j] = sums[1][j] = simd::Pack<T>(T(0)); });
         // Input k reaches outputs k and later: the last `width` inputs only the lower register.
         const T* const taps = tables.taps(c) + steps + t;
         const std::size_t both = t + width;
@@ -97,13 +100,17 @@ void chunk_output(const ChunkTables<T, Arch>& tables, std::size_t modes, std::si
 /// Turns what each of `count` chunks adds to the state into the state it starts from, and `state` into the
 /// one after all of them; `pole` is z^T, [re, im][row].
 template <class T, class Arch = simd::Arch>
-void chunk_scan(const T* pole, std::size_t row, std::size_t count, T* states, T* state_re, T* state_im) noexcept {
+void chunk_scan(const T* pole, std::size_t row, std::size_t count, T* states, T* state_re,
+                T* state_im) noexcept {
     for (std::size_t n = 0; n < row; n += simd::width<T>) {
-        const simd::Complex<simd::Pack<T>> z{simd::load_aligned(pole + n), simd::load_aligned(pole + row + n)};
-        simd::Complex<simd::Pack<T>> s{simd::load_aligned(state_re + n), simd::load_aligned(state_im + n)};
+        const simd::Complex<simd::Pack<T>> z{simd::load_aligned(pole + n),
+                                             simd::load_aligned(pole + row + n)};
+        simd::Complex<simd::Pack<T>> s{simd::load_aligned(state_re + n),
+                                       simd::load_aligned(state_im + n)};
         for (std::size_t j = 0; j < count; ++j) {
             T* const at = states + 2 * j * row + n;
-            const simd::Complex<simd::Pack<T>> added{simd::load_aligned(at), simd::load_aligned(at + row)};
+            const simd::Complex<simd::Pack<T>> added{simd::load_aligned(at),
+                                                     simd::load_aligned(at + row)};
             simd::store_aligned(at, s.re);
             simd::store_aligned(at + row, s.im);
             s = simd::fma(z, s, added);

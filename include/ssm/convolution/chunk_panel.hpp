@@ -16,8 +16,8 @@ namespace ssm::detail {
 /// Rows panel[c][t] for `count` channels and `steps` steps; the sequence advances by `stride` from step to step,
 /// the panel by `length` from channel to channel.
 template <class T, class Arch = simd::Arch>
-void gather_panel(const T* sequence, std::size_t stride, std::size_t steps, std::size_t count, T* panel,
-                  std::size_t length) noexcept {
+void gather_panel(const T* sequence, std::size_t stride, std::size_t steps, std::size_t count,
+                  T* panel, std::size_t length) noexcept {
     constexpr std::size_t width = simd::width<T>;
     if (count < width / 2) {  // a transposed block would be mostly empty
         for (std::size_t c = 0; c < count; ++c)
@@ -31,10 +31,12 @@ void gather_panel(const T* sequence, std::size_t stride, std::size_t steps, std:
             const std::size_t channels = std::min(width, count - c);
             simd::Pack<T> block[width];
             if (channels == width && t + width <= steps)
-                simd::unroll<width>([&](auto i) SSM_INLINE_LAMBDA { block[i] = simd::load(from + i * stride); });
+                simd::unroll<width>(
+                    [&](auto i) SSM_INLINE_LAMBDA { block[i] = simd::load(from + i * stride); });
             else
                 for (std::size_t i = 0; i < width; ++i)
-                    block[i] = t + i < steps ? simd::load_partial(from + i * stride, channels) : simd::Pack<T>(T(0));
+                    block[i] = t + i < steps ? simd::load_partial(from + i * stride, channels)
+                                             : simd::Pack<T>(T(0));
             simd::transpose(block);
             simd::unroll<width>([&](auto i) SSM_INLINE_LAMBDA {
                 if (i < channels)
@@ -45,8 +47,8 @@ void gather_panel(const T* sequence, std::size_t stride, std::size_t steps, std:
 
 /// Back.
 template <class T, class Arch = simd::Arch>
-void scatter_panel(const T* panel, std::size_t length, std::size_t steps, std::size_t count, T* sequence,
-                   std::size_t stride) noexcept {
+void scatter_panel(const T* panel, std::size_t length, std::size_t steps, std::size_t count,
+                   T* sequence, std::size_t stride) noexcept {
     constexpr std::size_t width = simd::width<T>;
     if (count < width / 2) {
         for (std::size_t c = 0; c < count; ++c)
@@ -60,11 +62,13 @@ void scatter_panel(const T* panel, std::size_t length, std::size_t steps, std::s
             const std::size_t channels = std::min(width, count - c);
             simd::Pack<T> block[width];
             simd::unroll<width>([&](auto i) SSM_INLINE_LAMBDA {
-                block[i] = i < channels ? simd::load_aligned(panel + (c + i) * length + t) : simd::Pack<T>(T(0));
+                block[i] = i < channels ? simd::load_aligned(panel + (c + i) * length + t)
+                                        : simd::Pack<T>(T(0));
             });
             simd::transpose(block);
             if (channels == width && t + width <= steps)
-                simd::unroll<width>([&](auto i) SSM_INLINE_LAMBDA { simd::store(to + i * stride, block[i]); });
+                simd::unroll<width>(
+                    [&](auto i) SSM_INLINE_LAMBDA { simd::store(to + i * stride, block[i]); });
             else
                 for (std::size_t i = 0; i < std::min(width, steps - t); ++i)
                     simd::store_partial(to + i * stride, block[i], channels);

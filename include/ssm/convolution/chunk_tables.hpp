@@ -80,8 +80,7 @@ public:
 
 private:
     struct Sizes {
-        explicit Sizes(const ModeShape& shape) noexcept
-            : modes(shape.modes), row(row_of(shape)) {}
+        explicit Sizes(const ModeShape& shape) noexcept : modes(shape.modes), row(row_of(shape)) {}
         [[nodiscard]] std::size_t input() const noexcept { return steps * 2 * row; }
         [[nodiscard]] std::size_t pole() const noexcept { return 2 * row; }
         [[nodiscard]] std::size_t output() const noexcept { return 2 * modes * steps; }
@@ -130,7 +129,8 @@ private:
                 }
     }
 
-    void fill_output(const Modes& modes, std::size_t c, std::size_t h, const T* powers) const noexcept {
+    void fill_output(const Modes& modes, std::size_t c, std::size_t h,
+                     const T* powers) const noexcept {
         T* const re = output(c);
         T* const im = re + shape_.modes * steps;
         for (std::size_t n = 0; n < shape_.modes; ++n) {
@@ -139,8 +139,9 @@ private:
                                                        static_cast<T>(modes.residue_im[r])};
             for (std::size_t t = 0; t < steps; t += width) {
                 const T* const power = powers + 2 * n * steps + t;
-                const auto value = residue * simd::Complex<simd::Pack<T>>{simd::load_aligned(power),
-                                                                          simd::load_aligned(power + steps)};
+                const auto value =
+                    residue * simd::Complex<simd::Pack<T>>{simd::load_aligned(power),
+                                                           simd::load_aligned(power + steps)};
                 simd::store_aligned(re + n * steps + t, value.re);
                 simd::store_aligned(im + n * steps + t, -value.im);
             }

@@ -39,23 +39,26 @@ public:
         const std::size_t tiles = (modes_.shape.channels + line<T> - 1) / line<T>;
         // Tables cost as much as some 250 steps: they serve several short sequences.
         const std::size_t rows = std::max<std::size_t>(1, 8192 / u_.length());
-        parallel_for((u_.batch() + rows - 1) / rows * tiles, [&](std::size_t task, std::size_t worker) {
-            const Scratch mine(modes_.shape, memory + worker * scratch);
-            const std::size_t first = task % tiles * line<T>;
-            fill_tables(first, mine);
-            const std::size_t b = task / tiles * rows;
-            for (std::size_t row = b; row < std::min(b + rows, u_.batch()); ++row)
-                run_sequence(row, first, mine);
-        });
+        parallel_for((u_.batch() + rows - 1) / rows * tiles,
+                     [&](std::size_t task, std::size_t worker) {
+                         const Scratch mine(modes_.shape, memory + worker * scratch);
+                         const std::size_t first = task % tiles * line<T>;
+                         fill_tables(first, mine);
+                         const std::size_t b = task / tiles * rows;
+                         for (std::size_t row = b; row < std::min(b + rows, u_.batch()); ++row)
+                             run_sequence(row, first, mine);
+                     });
     }
 
 private:
     struct Scratch {
         [[nodiscard]] static std::size_t size(const ModeShape& shape) noexcept {
-            return line<T> * (Tables::size(shape) + (1 + shape.heads) * panel) + states_size(shape) + 4 * steps;
+            return line<T> * (Tables::size(shape) + (1 + shape.heads) * panel) +
+                   states_size(shape) + 4 * steps;
         }
         [[nodiscard]] static std::size_t states_size(const ModeShape& shape) noexcept {
-            return padded<T>(std::max(2 * chunks * Tables::row_of(shape), Tables::scratch_size(shape)));
+            return padded<T>(
+                std::max(2 * chunks * Tables::row_of(shape), Tables::scratch_size(shape)));
         }
         Scratch(const ModeShape& shape, T* memory) noexcept
             : tables(memory),
@@ -80,7 +83,8 @@ private:
 
     void fill_tables(std::size_t first, const Scratch& scratch) const noexcept {
         for (std::size_t c = 0; c < channels_from(first); ++c)
-            tables(scratch, c).fill(modes_, first + c, skip_.empty() ? nullptr : skip_.data(), scratch.states);
+            tables(scratch, c)
+                .fill(modes_, first + c, skip_.empty() ? nullptr : skip_.data(), scratch.states);
     }
 
     void run_sequence(std::size_t b, std::size_t first, const Scratch& scratch) const noexcept {
@@ -90,29 +94,32 @@ private:
             const std::size_t count = std::min(panel, length - t);
             gather_panel(&u_(b, t, first), u_.channels(), count, channels, scratch.u, panel);
             for (std::size_t c = 0; c < channels; ++c)
-                run_channel(b, first + c, t, count, tables(scratch, c), scratch.u + c * panel, scratch.y + c * panel,
-                            scratch);
+                run_channel(b, first + c, t, count, tables(scratch, c), scratch.u + c * panel,
+                            scratch.y + c * panel, scratch);
             for (std::size_t head = 0; head < modes_.shape.heads; ++head)
                 scatter_panel(scratch.y + head * line<T> * panel, panel, count, channels,
                               &y_(b, t, head * u_.channels() + first), y_.channels());
         }
     }
 
-    void run_channel(std::size_t b, std::size_t h, std::size_t t, std::size_t count, const Tables& tables,
-                     const T* u, T* y, const Scratch& scratch) const noexcept {
+    void run_channel(std::size_t b, std::size_t h, std::size_t t, std::size_t count,
+                     const Tables& tables, const T* u, T* y,
+                     const Scratch& scratch) const noexcept {
         const State state{state_.re(b, h), state_.im(b, h)};
-        for_each_segment(context_, b, t, t + count, [&](std::size_t begin, std::size_t end, bool fresh) {
-            if (fresh) {
-                std::fill_n(state.re, tables.row(), T(0));
-                std::fill_n(state.im, tables.row(), T(0));
-            }
-            const std::size_t at = begin - t;
-            const std::size_t whole = (end - begin) / steps;
-            const std::size_t rest = (end - begin) % steps;
-            run_chunks(tables, whole, u + at, y + at, state, scratch.states);
-            if (rest > 0)
-                run_edge(tables, rest, u + at + whole * steps, y + at + whole * steps, state, scratch);
-        });
+        for_each_segment(context_, b, t, t + count,
+                         [&](std::size_t begin, std::size_t end, bool fresh) {
+                             if (fresh) {
+                                 std::fill_n(state.re, tables.row(), T(0));
+                                 std::fill_n(state.im, tables.row(), T(0));
+                             }
+                             const std::size_t at = begin - t;
+                             const std::size_t whole = (end - begin) / steps;
+                             const std::size_t rest = (end - begin) % steps;
+                             run_chunks(tables, whole, u + at, y + at, state, scratch.states);
+                             if (rest > 0)
+                                 run_edge(tables, rest, u + at + whole * steps,
+                                          y + at + whole * steps, state, scratch);
+                         });
     }
 
     struct State {
@@ -129,8 +136,8 @@ private:
         chunk_scan(tables.pole(), tables.row(), count, states, state.re, state.im);
         for (std::size_t head = 0; head < modes_.shape.heads; ++head)
             for_each_columns<T>(count, [&](auto columns, std::size_t j) {
-                chunk_output<columns>(tables, modes_.shape.modes, head, u + j * steps, steps, states + j * next,
-                                      y + head * line<T> * panel + j * steps);
+                chunk_output<columns>(tables, modes_.shape.modes, head, u + j * steps, steps,
+                                      states + j * next, y + head * line<T> * panel + j * steps);
             });
     }
 
@@ -179,8 +186,8 @@ private:
 ///           the largest output whatever L is (tests/convolution/chunked.test.cpp)
 ///           A number that is not finite spoils its whole chunk, also before it, and all steps up to a reset
 template <class T>
-void chunked_forward(const Modes& modes, std::span<const T> skip, BatchView<const T> u, BatchView<T> y,
-                     DiagonalState<T>& state, const Context& context) {
+void chunked_forward(const Modes& modes, std::span<const T> skip, BatchView<const T> u,
+                     BatchView<T> y, DiagonalState<T>& state, const Context& context) {
     detail::check_diagonal("ssm::chunked_forward", modes.shape, u, skip.size(), y, state, context);
     if (u.empty())
         return;

@@ -30,11 +30,15 @@ class DiagonalState {
 public:
     DiagonalState() = default;
     /// Streams at rest.
-    DiagonalState(const ModeShape& shape, std::size_t batch)
-        : batch_(batch),
-          channels_(shape.channels),
-          modes_(shape.modes),
-          data_(batch * shape.channels * 2 * detail::padded<T>(shape.modes)) {}
+    DiagonalState(const ModeShape& shape, std::size_t batch) { reset(shape, batch); }
+
+    /// Becomes `batch` streams at rest through systems of this shape; keeps its storage.
+    void reset(const ModeShape& shape, std::size_t batch) {
+        batch_ = batch;
+        channels_ = shape.channels;
+        modes_ = shape.modes;
+        data_.assign(batch * shape.channels * 2 * detail::padded<T>(shape.modes), T(0));
+    }
 
     [[nodiscard]] std::size_t batch() const noexcept { return batch_; }
     [[nodiscard]] std::size_t channels() const noexcept { return channels_; }

@@ -9,6 +9,7 @@
 #include <ssm/simd/complex.hpp>
 #include <ssm/simd/pack.hpp>
 #include <ssm/simd/transpose.hpp>
+#include <ssm/simd/unroll.hpp>
 
 namespace ssm::detail {
 
@@ -80,32 +81,39 @@ SSM_INLINE simd::Complex<simd::Pack<T>> load_complex(const T* re, std::size_t st
     return {simd::load_aligned(re), simd::load_aligned(re + stride)};
 }
 
+/// Where the numbers of one channel are: coefficients of a bank, and a state.
+template <class T>
+struct StepRows {
+    const T* coefficients;  ///< w.re, w.im, r.re, r.im, ...
+    T* state;               ///< s.re, s.im
+    std::size_t stride;     ///< from row to row
+    std::size_t modes;
+};
+
 /// Advances one channel and returns Re(r s) of head 0, still to be summed over the lanes.
 template <class T, class Arch = simd::Arch>
-SSM_INLINE simd::Pack<T> advance_channel(const IncrementBank<T>& bank, std::size_t h, T u, T* state) noexcept {
+SSM_INLINE simd::Pack<T> advance_channel(StepRows<T> rows, T u) noexcept {
     using Pack = simd::Pack<T>;
-    const std::size_t stride = bank.stride();
-    const T* const pole = bank.pole(h);
-    const T* const residue = bank.residue(0, h);
+    const T* const pole = rows.coefficients;
+    const T* const residue = pole + 2 * rows.stride;
+    const Pack input(u);
     Pack sum(T(0));
-    for (std::size_t n = 0; n < bank.shape().modes; n += simd::width<T>) {
-        const auto s = increment<T>(load_complex(pole + n, stride), load_complex(state + n, stride), Pack(u));
-        simd::store_aligned(state + n, s.re);
-        simd::store_aligned(state + n + stride, s.im);
-        sum = simd::real_fma(load_complex(residue + n, stride), s, sum);
+    for (std::size_t n = 0; n < rows.modes; n += simd::width<T>) {
+        const auto s = increment<T>(load_complex(pole + n, rows.stride), load_complex(rows.state + n, rows.stride), input);
+        simd::store_aligned(rows.state + n, s.re);
+        simd::store_aligned(rows.state + n + rows.stride, s.im);
+        sum = simd::real_fma(load_complex(residue + n, rows.stride), s, sum);
     }
     return sum;
 }
 
 /// Re(r s) of head `c`, still to be summed over the lanes.
 template <class T, class Arch = simd::Arch>
-SSM_INLINE simd::Pack<T> read_channel(const IncrementBank<T>& bank, std::size_t c, std::size_t h,
-                                      const T* state) noexcept {
-    const std::size_t stride = bank.stride();
-    const T* const residue = bank.residue(c, h);
+SSM_INLINE simd::Pack<T> read_channel(StepRows<T> rows, std::size_t c) noexcept {
+    const T* const residue = rows.coefficients + (2 + 2 * c) * rows.stride;
     simd::Pack<T> sum(T(0));
-    for (std::size_t n = 0; n < bank.shape().modes; n += simd::width<T>)
-        sum = simd::real_fma(load_complex(residue + n, stride), load_complex(state + n, stride), sum);
+    for (std::size_t n = 0; n < rows.modes; n += simd::width<T>)
+        sum = simd::real_fma(load_complex(residue + n, rows.stride), load_complex(rows.state + n, rows.stride), sum);
     return sum;
 }
 
@@ -113,10 +121,14 @@ SSM_INLINE simd::Pack<T> read_channel(const IncrementBank<T>& bank, std::size_t 
 template <class T>
 SSM_INLINE simd::Pack<T> sums(simd::Pack<T> (&rows)[simd::width<T>]) noexcept {
     simd::transpose(rows);
-    for (std::size_t half = simd::width<T> / 2; half > 0; half /= 2)
-        for (std::size_t i = 0; i < half; ++i)
-            rows[i] += rows[i + half];
-    return rows[0];
+    if constexpr (simd::width<T> == 1)
+        return rows[0];
+    simd::Pack<T> partial[2] = {rows[0], rows[1]};
+    simd::unroll<simd::width<T> / 2 - 1>([&](auto i) SSM_INLINE_LAMBDA {
+        partial[0] += rows[2 * i + 2];
+        partial[1] += rows[2 * i + 3];
+    });
+    return partial[0] + partial[1];
 }
 
 /// One step of one stream. y[c H + h] = Re sum_n r s + D u; `skip` (D) has heads * H numbers or none.
@@ -124,30 +136,35 @@ template <class T, class Arch = simd::Arch>
 void step_stream(const IncrementBank<T>& bank, const T* u, std::span<const T> skip, T* y, T* state) noexcept {
     using Pack = simd::Pack<T>;
     constexpr std::size_t width = simd::width<T>;
-    const ModeShape& shape = bank.shape();
-    const std::size_t next = 2 * bank.stride();
-    const auto store = [&](std::size_t at, std::size_t h, Pack sum) SSM_INLINE_LAMBDA {
-        simd::store(y + at, skip.empty() ? sum : simd::fma(simd::load(skip.data() + at), simd::load(u + h), sum));
+    const ModeShape shape = bank.shape();
+    const std::size_t stride = bank.stride();
+    const std::size_t next = (2 + 2 * shape.heads) * stride;
+    StepRows<T> rows{bank.pole(0), state, stride, shape.modes};
+    const auto advance = [&rows, stride, next](std::size_t count) SSM_INLINE_LAMBDA {
+        rows.coefficients += count * next;
+        rows.state += count * 2 * stride;
     };
     std::size_t h = 0;
     for (; h + width <= shape.channels; h += width) {
-        Pack rows[width];
-        for (std::size_t i = 0; i < width; ++i)
-            rows[i] = advance_channel<T>(bank, h + i, u[h + i], state + (h + i) * next);
-        store(h, h, sums(rows));
-        for (std::size_t c = 1; c < shape.heads; ++c) {
-            for (std::size_t i = 0; i < width; ++i)
-                rows[i] = read_channel<T>(bank, c, h + i, state + (h + i) * next);
-            store(c * shape.channels + h, h, sums(rows));
+        for (std::size_t c = 0; c < shape.heads; ++c) {
+            Pack block[width];
+            for (std::size_t i = 0; i < width; ++i) {
+                const StepRows<T> row{rows.coefficients + i * next, rows.state + i * 2 * stride, stride, shape.modes};
+                block[i] = c == 0 ? advance_channel<T>(row, u[h + i]) : read_channel<T>(row, c);
+            }
+            const std::size_t at = c * shape.channels + h;
+            const Pack sum = sums(block);
+            simd::store(y + at, skip.empty() ? sum : simd::fma(simd::load(skip.data() + at), simd::load(u + h), sum));
         }
+        advance(width);
     }
     for (; h < shape.channels; ++h) {
-        const Pack first = advance_channel<T>(bank, h, u[h], state + h * next);
         for (std::size_t c = 0; c < shape.heads; ++c) {
-            const T sum = simd::reduce_add(c == 0 ? first : read_channel<T>(bank, c, h, state + h * next));
             const std::size_t at = c * shape.channels + h;
+            const T sum = simd::reduce_add(c == 0 ? advance_channel<T>(rows, u[h]) : read_channel<T>(rows, c));
             y[at] = skip.empty() ? sum : sum + skip[at] * u[h];
         }
+        advance(1);
     }
 }
 

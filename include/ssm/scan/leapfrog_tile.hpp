@@ -13,13 +13,14 @@
 /// Moves inputs, outputs and states between their places in memory and the lanes of a tile.
 namespace ssm::detail {
 
-/// Inputs `first .. first + steps - 1` of sequence `b`, lane by lane: [steps][line].
+/// Steps `first .. first + steps - 1` of sequence `b`, lane by lane: [steps][line]. The tile's channels are those
+/// after `head` others.
 template <class T, class Arch = simd::Arch>
 void gather_inputs(const LeapfrogTile& tile, BatchView<const T> u, std::size_t b, std::size_t first,
-                   std::size_t steps, T* SSM_RESTRICT lanes) noexcept {
+                   std::size_t steps, T* SSM_RESTRICT lanes, std::size_t head = 0) noexcept {
     using Pack = simd::Pack<T>;
     for (std::size_t t = 0; t < steps; ++t, lanes += line<T>) {
-        const T* const row = &u(b, first + t, tile.first);
+        const T* const row = &u(b, first + t, head + tile.first);
         if (tile.group == 1 || tile.channels == line<T>)
             for (std::size_t lane = 0; lane < line<T>; lane += simd::width<T>)
                 simd::store_aligned(lanes + lane, tile.group == 1 ? Pack(*row) : simd::load(row + lane));
