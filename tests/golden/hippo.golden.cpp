@@ -55,7 +55,8 @@ std::vector<double> sizes_of_parts(const Numbers& numbers) {
 }
 
 /// Compares those of A and B that the case has.
-void compare_bank(GoldenCase& golden, GoldenReport& report, const std::string& name, const Bank& bank) {
+void compare_bank(GoldenCase& golden, GoldenReport& report, const std::string& name,
+                  const Bank& bank) {
     if (golden.has(name + ".A"))
         report.compare(name + ".A", bank.A, tolerance);
     if (golden.has(name + ".B"))
@@ -65,22 +66,24 @@ void compare_bank(GoldenCase& golden, GoldenReport& report, const std::string& n
 void compare_legs(GoldenCase& golden, GoldenReport& report, std::size_t copies, std::size_t modes) {
     const Bank bank = bank_of(init::LegS{}, copies, modes);
     report.compare("legs.A", bank.A, tolerance);
-    report.compare("legs.B", sizes_of_parts(bank.B), sizes_of_parts(golden.tensor("legs.B").complex()),
-                   tolerance);
+    report.compare("legs.B", sizes_of_parts(bank.B),
+                   sizes_of_parts(golden.tensor("legs.B").complex()), tolerance);
     Numbers P;
     for (std::size_t copy = 0; copy < copies; ++copy)
         for (const std::complex<double>& p : init::LegS{}.nplr(modes).P.row(0))
             P.push_back(p);
-    report.compare("legs.P", sizes_of_parts(P), sizes_of_parts(golden.tensor("legs.P").complex()), tolerance);
+    report.compare("legs.P", sizes_of_parts(P), sizes_of_parts(golden.tensor("legs.P").complex()),
+                   tolerance);
 }
 
 void compare_transforms(GoldenCase& golden, GoldenReport& report) {
-    for (const Transform transform : {Transform::none, Transform::exp, Transform::relu, Transform::sigmoid,
-                                      Transform::softplus}) {
+    for (const Transform transform : {Transform::none, Transform::exp, Transform::relu,
+                                      Transform::sigmoid, Transform::softplus}) {
         std::vector<double> weights;
         std::vector<double> values;
         for (const double x : golden.tensor("transform.x").values) {
-            weights.push_back(initial_weight(transform, transform == Transform::sigmoid ? std::min(x, 0.9) : x));
+            weights.push_back(
+                initial_weight(transform, transform == Transform::sigmoid ? std::min(x, 0.9) : x));
             values.push_back(value(transform, weights.back()));
         }
         const std::string prefix = "transform." + std::string(name(transform));
@@ -109,7 +112,8 @@ void compare_s4d_inits(GoldenCase& golden, GoldenReport& report) {
                                                 .normalize = true}});
     compare_legs(golden, report, copies, modes);
     const auto compare_combination = [&](const std::string& name, const auto& init) {
-        compare_bank(golden, report, name, bank_of(init, golden.tensor(name + ".A").extent(0), modes));
+        compare_bank(golden, report, name,
+                     bank_of(init, golden.tensor(name + ".A").extent(0), modes));
     };
     compare_combination("combination_diag", init::Diag{});
     compare_combination("combination_hippo", init::Hippo{});

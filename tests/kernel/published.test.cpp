@@ -25,8 +25,8 @@ using Numbers = std::vector<std::complex<double>>;
 
 /// K of one channel: modes A, input B, output C, step dt.
 template <class Method>
-std::vector<double> kernel_of(const Method& method, const Numbers& A, const Numbers& B, const Numbers& C,
-                              double dt, std::size_t length) {
+std::vector<double> kernel_of(const Method& method, const Numbers& A, const Numbers& B,
+                              const Numbers& C, double dt, std::size_t length) {
     const std::size_t n = A.size();
     std::vector<double> lambda_re;
     std::vector<double> lambda_im;
@@ -41,7 +41,8 @@ std::vector<double> kernel_of(const Method& method, const Numbers& A, const Numb
     at_length(method, length)
         .forward(lambda_re, lambda_im, steps, modes.pole_re, modes.pole_im, b_re, b_im);
     for (std::size_t i = 0; i < n; ++i) {
-        const auto r = conjugate_factor<Method> * C[i] * B[i] * std::complex<double>(b_re[i], b_im[i]);
+        const auto r =
+            conjugate_factor<Method> * C[i] * B[i] * std::complex<double>(b_re[i], b_im[i]);
         modes.residue_re[i] = r.real();
         modes.residue_im[i] = r.imag();
     }
@@ -61,17 +62,18 @@ void check_close(const std::vector<double>& found, const std::vector<double>& ex
 
 TEST_CASE("S4D-LegS kernels of zero-order hold and bilinear transform") {
     const init::Nplr system = init::nplr(init::hippo::LegS{}, 2);
-    const Eigen::RowVector4cd C0 = Eigen::RowVector4d(1.0, -0.5, 0.25, 2.0).cast<std::complex<double>>();
+    const Eigen::RowVector4cd C0 =
+        Eigen::RowVector4d(1.0, -0.5, 0.25, 2.0).cast<std::complex<double>>();
     const Eigen::RowVectorXcd C = C0 * system.V;
     const Numbers A(system.W.begin(), system.W.end());
     const Numbers B(system.B.begin(), system.B.end());
     const Numbers CV(C.begin(), C.end());
     check_close(kernel_of(Zoh{}, A, B, CV, 0.1, 8),
-                {0.4734928464, 0.2077569985, -0.0397274512, -0.2217717029, -0.3089091460, -0.2935990557,
-                 -0.1896369466, -0.0273458929});
+                {0.4734928464, 0.2077569985, -0.0397274512, -0.2217717029, -0.3089091460,
+                 -0.2935990557, -0.1896369466, -0.0273458929});
     check_close(kernel_of(Bilinear{}, A, B, CV, 0.1, 8),
-                {0.4726605958, 0.2156909821, -0.0263817528, -0.2085251907, -0.3015437019, -0.2963006046,
-                 -0.2036616584, -0.0505585621});
+                {0.4726605958, 0.2156909821, -0.0263817528, -0.2085251907, -0.3015437019,
+                 -0.2963006046, -0.2036616584, -0.0505585621});
 }
 
 TEST_CASE("S4D-Lin kernel of zero-order hold") {
@@ -83,8 +85,8 @@ TEST_CASE("S4D-Lin kernel of zero-order hold") {
 }
 
 TEST_CASE("DSS kernel, softmax without epsilon") {
-    check_close(kernel_of(Dss{.epsilon = 0.0}, {{-0.5, 4.6032904}, {-0.5, 0.5565}}, {{1.0, 0.0}, {1.0, 0.0}},
-                          {{1.0, 2.0}, {-0.5, 0.5}}, 0.1, 8),
+    check_close(kernel_of(Dss{.epsilon = 0.0}, {{-0.5, 4.6032904}, {-0.5, 0.5565}},
+                          {{1.0, 0.0}, {1.0, 0.0}}, {{1.0, 2.0}, {-0.5, 0.5}}, 0.1, 8),
                 {0.0813404632, 0.1349015517, 0.1824214129, 0.2137387353, 0.2228893232, 0.2089101564,
                  0.1755639055, 0.1301418758});
 }

@@ -84,31 +84,37 @@ double distance_of_modes(const Modes& a, const Modes& b) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("Vandermonde kernels are sums of powers, for any numbers of modes, heads and steps", "", float,
-                   double) {
+TEMPLATE_TEST_CASE(
+    "Vandermonde kernels are sums of powers, for any numbers of modes, heads and steps", "", float,
+    double) {
     // Float: rounded tables, products and sums of 2 n terms; the phase does not drift with L. Double:
     // powers are products, whose relative error grows with the exponent.
     const double tolerance = std::is_same_v<TestType, float> ? 4e-7 : 1e-13;
     for (const std::size_t n : std::vector<std::size_t>{1, 2, 7, 8, 9, 16, 32, 33})
-        for (const std::size_t length : std::vector<std::size_t>{0, 1, 2, 31, 32, 33, 63, 64, 65, 200, 449, 1024}) {
+        for (const std::size_t length :
+             std::vector<std::size_t>{0, 1, 2, 31, 32, 33, 63, 64, 65, 200, 449, 1024}) {
             const Modes modes = lin_modes({3, n, 2});
-            const std::vector<double> expected = ssm_test::VandermondeReference{modes, length}.kernel();
+            const std::vector<double> expected =
+                ssm_test::VandermondeReference{modes, length}.kernel();
             INFO("n = " << n << ", L = " << length);
             CHECK(distance(kernel_of<TestType>(modes, length), expected) < tolerance);
         }
 }
 
-TEMPLATE_TEST_CASE("The Vandermonde adjoint is that of the sum, for any numbers of modes, heads and steps", "",
-                   float, double) {
+TEMPLATE_TEST_CASE(
+    "The Vandermonde adjoint is that of the sum, for any numbers of modes, heads and steps", "",
+    float, double) {
     // Float: sums of 64 terms in float, everything after in double.
     const double tolerance = std::is_same_v<TestType, float> ? 1e-6 : 1e-13;
     for (const std::size_t n : std::vector<std::size_t>{1, 2, 7, 16, 17, 32})
-        for (const std::size_t length : std::vector<std::size_t>{1, 2, 33, 64, 65, 200, 449, 1024}) {
+        for (const std::size_t length :
+             std::vector<std::size_t>{1, 2, 33, 64, 65, 200, 449, 1024}) {
             const Modes modes = lin_modes({3, n, 2});
             const auto upstream = noise<TestType>(6 * length);
             const Modes expected = ssm_test::VandermondeReference{modes, length}.gradient(upstream);
             INFO("n = " << n << ", L = " << length);
-            CHECK(distance_of_modes(gradient_of<TestType>(modes, length, upstream), expected) < tolerance);
+            CHECK(distance_of_modes(gradient_of<TestType>(modes, length, upstream), expected) <
+                  tolerance);
         }
 }
 
@@ -152,12 +158,13 @@ TEST_CASE("The phase of a float kernel is exact after a hundred thousand steps")
     const auto K = kernel_of<float>(modes, length);
     double error = 0.0;
     for (std::size_t l = 0; l < length; ++l)
-        error = std::max(error, std::abs(static_cast<double>(K[l]) - std::cos(2.9 * static_cast<double>(l))));
+        error = std::max(
+            error, std::abs(static_cast<double>(K[l]) - std::cos(2.9 * static_cast<double>(l))));
     CHECK(error < 4e-7);
 }
 
-TEMPLATE_TEST_CASE("Poles at zero, growing and vanishing poles have finite kernels and gradients", "", float,
-                   double) {
+TEMPLATE_TEST_CASE("Poles at zero, growing and vanishing poles have finite kernels and gradients",
+                   "", float, double) {
     // z = 0 stands for a mode that forgets at once, 1e-200 underflows, e^{2} overflows behind the end.
     Modes modes(ModeShape{1, 3, 1});
     modes.pole_re = {0.0, 1e-200, std::exp(2.0)};
@@ -168,8 +175,8 @@ TEMPLATE_TEST_CASE("Poles at zero, growing and vanishing poles have finite kerne
     const ssm_test::VandermondeReference reference{modes, length};
     CHECK(distance(kernel_of<TestType>(modes, length), reference.kernel()) < tolerance);
     const auto upstream = noise<TestType>(length);
-    CHECK(distance_of_modes(gradient_of<TestType>(modes, length, upstream), reference.gradient(upstream)) <
-          tolerance);
+    CHECK(distance_of_modes(gradient_of<TestType>(modes, length, upstream),
+                            reference.gradient(upstream)) < tolerance);
 }
 
 TEST_CASE("Gradients are added") {

@@ -21,16 +21,14 @@ struct GeneralizedBilinear {
 
     template <class Arch = simd::Arch>
     void forward(std::span<const double> lambda_re, std::span<const double> lambda_im,
-                   std::span<const double> dt, std::span<double> z_re, std::span<double> z_im,
-                   std::span<double> b_re, std::span<double> b_im) const noexcept {
+                 std::span<const double> dt, std::span<double> z_re, std::span<double> z_im,
+                 std::span<double> b_re, std::span<double> b_im) const noexcept {
         simd::for_each_pack<double>(dt.size(), [&](auto lanes, std::size_t i) SSM_INLINE_LAMBDA {
             const auto lambda = detail::load_complex(lanes, lambda_re, lambda_im, i);
             const auto step = lanes.load(dt.data() + i);
-            using P = simd::Pack<double>;
-            using Number = simd::Complex<P>;
-            const Number x = step * lambda;
-            const Number w = detail::reciprocal(Number{P(1.0), P(0.0)} - x * P(alpha));
-            detail::store_complex(lanes, z_re, z_im, i, w * (Number{P(1.0), P(0.0)} + x * P(1.0 - alpha)));
+            const auto x = step * lambda;
+            const auto w = detail::reciprocal(detail::one_plus(x * -alpha));
+            detail::store_complex(lanes, z_re, z_im, i, w * detail::one_plus(x * (1.0 - alpha)));
             detail::store_complex(lanes, b_re, b_im, i, step * w);
         });
     }
@@ -38,21 +36,20 @@ struct GeneralizedBilinear {
     /// With w = 1 / (1 - alpha dt lambda): dz/d(dt lambda) = w^2, db/dlambda = alpha dt^2 w^2, db/ddt = w^2.
     template <class Arch = simd::Arch>
     void adjoint(std::span<const double> lambda_re, std::span<const double> lambda_im,
-                   std::span<const double> dt, std::span<const double> dz_re,
-                   std::span<const double> dz_im, std::span<const double> db_re,
-                   std::span<const double> db_im, std::span<double> dlambda_re,
-                   std::span<double> dlambda_im, std::span<double> ddt) const noexcept {
+                 std::span<const double> dt, std::span<const double> dz_re,
+                 std::span<const double> dz_im, std::span<const double> db_re,
+                 std::span<const double> db_im, std::span<double> dlambda_re,
+                 std::span<double> dlambda_im, std::span<double> ddt) const noexcept {
         simd::for_each_pack<double>(dt.size(), [&](auto lanes, std::size_t i) SSM_INLINE_LAMBDA {
             const auto lambda = detail::load_complex(lanes, lambda_re, lambda_im, i);
             const auto step = lanes.load(dt.data() + i);
             const auto dz = detail::load_complex(lanes, dz_re, dz_im, i);
             const auto db = detail::load_complex(lanes, db_re, db_im, i);
-            using P = simd::Pack<double>;
-            using Number = simd::Complex<P>;
-            const Number w = detail::reciprocal(Number{P(1.0), P(0.0)} - lambda * (step * P(alpha)));
-            const Number dx = simd::conj_mul(w * w, dz);
-            const Number dw = simd::conj_mul(w * w, db);
-            detail::store_complex(lanes, dlambda_re, dlambda_im, i, step * (dx + dw * (step * P(alpha))));
+            const auto w = detail::reciprocal(detail::one_plus(lambda * (step * -alpha)));
+            const auto dx = simd::conj_mul(w * w, dz);
+            const auto dw = simd::conj_mul(w * w, db);
+            detail::store_complex(lanes, dlambda_re, dlambda_im, i,
+                                  step * (dx + dw * (step * alpha)));
             lanes.store(ddt.data() + i, detail::inner(lambda, dx) + dw.re);
         });
     }
@@ -74,7 +71,8 @@ struct FixedBilinear {
                         std::span<const double> dz_im, std::span<const double> db_re,
                         std::span<const double> db_im, std::span<double> dlambda_re,
                         std::span<double> dlambda_im, std::span<double> ddt) noexcept {
-        method().template adjoint<Arch>(lambda_re, lambda_im, dt, dz_re, dz_im, db_re, db_im, dlambda_re, dlambda_im, ddt);
+        method().template adjoint<Arch>(lambda_re, lambda_im, dt, dz_re, dz_im, db_re, db_im,
+                                        dlambda_re, dlambda_im, ddt);
     }
 
 private:

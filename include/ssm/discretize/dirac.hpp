@@ -17,24 +17,23 @@ namespace ssm {
 struct Dirac {
     template <class Arch = simd::Arch>
     static void forward(std::span<const double> lambda_re, std::span<const double> lambda_im,
-                   std::span<const double> dt, std::span<double> z_re, std::span<double> z_im,
-                   std::span<double> b_re, std::span<double> b_im) noexcept {
+                        std::span<const double> dt, std::span<double> z_re, std::span<double> z_im,
+                        std::span<double> b_re, std::span<double> b_im) noexcept {
         simd::for_each_pack<double>(dt.size(), [&](auto lanes, std::size_t i) SSM_INLINE_LAMBDA {
             const auto lambda = detail::load_complex(lanes, lambda_re, lambda_im, i);
             const auto step = lanes.load(dt.data() + i);
-            using P = simd::Pack<double>;
             detail::store_complex(lanes, z_re, z_im, i, simd::exp(step * lambda));
-            detail::store_complex(lanes, b_re, b_im, i, {P(1.0), P(0.0)});
+            detail::store_complex(lanes, b_re, b_im, i, {1.0, 0.0});
         });
     }
 
     /// dz/dlambda = dt z, dz/ddt = lambda z.
     template <class Arch = simd::Arch>
     static void adjoint(std::span<const double> lambda_re, std::span<const double> lambda_im,
-                   std::span<const double> dt, std::span<const double> dz_re,
-                   std::span<const double> dz_im, std::span<const double>,
-                   std::span<const double>, std::span<double> dlambda_re,
-                   std::span<double> dlambda_im, std::span<double> ddt) noexcept {
+                        std::span<const double> dt, std::span<const double> dz_re,
+                        std::span<const double> dz_im, std::span<const double>,
+                        std::span<const double>, std::span<double> dlambda_re,
+                        std::span<double> dlambda_im, std::span<double> ddt) noexcept {
         simd::for_each_pack<double>(dt.size(), [&](auto lanes, std::size_t i) SSM_INLINE_LAMBDA {
             const auto lambda = detail::load_complex(lanes, lambda_re, lambda_im, i);
             const auto step = lanes.load(dt.data() + i);

@@ -21,7 +21,8 @@ namespace ssm {
 ///
 /// where dz = d loss / d Re z + i d loss / d Im z, and so on.
 template <class D>
-concept Discretization = requires(const D& method, std::span<const double> in, std::span<double> out) {
+concept Discretization = requires(const D& method, std::span<const double> in,
+                                  std::span<double> out) {
     method.forward(in, in, in, out, out, out, out);
     method.adjoint(in, in, in, in, in, in, in, out, out, out);
 };
@@ -34,7 +35,7 @@ concept LengthDependentDiscretization = requires(const D& method, std::size_t le
 
 /// The discretisation to use for sequences of this length.
 template <class D>
-    requires Discretization<D> || LengthDependentDiscretization<D>
+requires Discretization<D> || LengthDependentDiscretization<D>
 [[nodiscard]] auto at_length(const D& method, std::size_t length) {
     if constexpr (LengthDependentDiscretization<D>)
         return method.with_length(length);
@@ -47,7 +48,9 @@ template <class D>
 template <class D>
 inline constexpr double conjugate_factor = 2.0;
 template <class D>
-    requires requires { D::conjugate_factor; }
+requires requires {
+    D::conjugate_factor;
+}
 inline constexpr double conjugate_factor<D> = D::conjugate_factor;
 
 }  // namespace ssm

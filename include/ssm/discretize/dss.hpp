@@ -39,7 +39,8 @@ struct DssOfLength {
             const auto lambda = detail::load_complex(lanes, lambda_re, lambda_im, i);
             const auto mode = softmax(lambda, lanes.load(dt.data() + i));
             detail::store_complex(lanes, z_re, z_im, i, simd::exp(mode.d));
-            detail::store_complex(lanes, b_re, b_im, i, mode.scale * mode.numerator * recip(mode.x));
+            detail::store_complex(lanes, b_re, b_im, i,
+                                  mode.scale * mode.numerator * recip(mode.x));
         });
     }
 
@@ -101,10 +102,14 @@ private:
         const V L(static_cast<double>(length));
         const simd::Complex<V> one{V(1.0), V(0.0)};
         const simd::Complex<V> r = recip(mode.x);
-        const simd::Complex<V> dx = recip_adjoint(mode.x, simd::conj_mul(mode.scale * mode.numerator, db));
-        const simd::Complex<V> numerator = simd::conj_mul(mode.scale * r * (mode.numerator + one), db);
-        const simd::Complex<V> denominator = simd::conj_mul((mode.denominator + one) * mode.lambda, dx);
-        simd::Complex<V> d = simd::conj_mul(simd::exp(mode.d), dz) + mode.sign * (numerator + denominator * L);
+        const simd::Complex<V> dx =
+            recip_adjoint(mode.x, simd::conj_mul(mode.scale * mode.numerator, db));
+        const simd::Complex<V> numerator =
+            simd::conj_mul(mode.scale * r * (mode.numerator + one), db);
+        const simd::Complex<V> denominator =
+            simd::conj_mul((mode.denominator + one) * mode.lambda, dx);
+        simd::Complex<V> d =
+            simd::conj_mul(simd::exp(mode.d), dz) + mode.sign * (numerator + denominator * L);
         if (!constant_maximum) {
             const V slope = simd::select(mode.sign < V(0.0), L - V(1.0), V(0.0));
             d -= slope * simd::conj_mul(mode.scale * mode.numerator * r, db);
@@ -121,7 +126,8 @@ private:
     [[nodiscard]] SSM_INLINE simd::Complex<V> recip_adjoint(simd::Complex<V> x,
                                                             simd::Complex<V> g) const noexcept {
         const V inverse = V(1.0) / (simd::norm(x) + V(epsilon));
-        return simd::conj(g) * inverse - x * (V(2.0) * detail::inner(simd::conj(g), x) * inverse * inverse);
+        return simd::conj(g) * inverse -
+               x * (V(2.0) * detail::inner(simd::conj(g), x) * inverse * inverse);
     }
 
     void check(std::span<const double> lambda_re, std::span<const double> dt) const {
@@ -130,7 +136,8 @@ private:
             growth = std::max(growth, dt[i] * lambda_re[i]);
         growth *= static_cast<double>(length) - 1.0;
         require<ValueError>(growth <= 700.0, "ssm::Dss: a mode grows by a factor e^", growth,
-                            " over a sequence of ", length, " steps, more than a number can hold (e^700)");
+                            " over a sequence of ", length,
+                            " steps, more than a number can hold (e^700)");
     }
 };
 

@@ -25,11 +25,16 @@ inline constexpr double smallest_transformed = 1e-4;
 
 [[nodiscard]] constexpr std::string_view name(Transform transform) noexcept {
     switch (transform) {
-        case Transform::none: return "none";
-        case Transform::exp: return "exp";
-        case Transform::relu: return "relu";
-        case Transform::sigmoid: return "sigmoid";
-        case Transform::softplus: return "softplus";
+        case Transform::none:
+            return "none";
+        case Transform::exp:
+            return "exp";
+        case Transform::relu:
+            return "relu";
+        case Transform::sigmoid:
+            return "sigmoid";
+        case Transform::softplus:
+            return "softplus";
     }
     return "unknown";
 }
@@ -57,11 +62,16 @@ namespace detail {
 /// f(p): the physical value of the stored weight p.
 [[nodiscard]] inline double value(Transform transform, double p) noexcept {
     switch (transform) {
-        case Transform::none: return p;
-        case Transform::exp: return std::exp(p);
-        case Transform::relu: return std::max(p, 0.0) + smallest_transformed;
-        case Transform::sigmoid: return detail::logistic(p);
-        case Transform::softplus: return std::max(p, 0.0) + std::log1p(std::exp(-std::abs(p)));
+        case Transform::none:
+            return p;
+        case Transform::exp:
+            return std::exp(p);
+        case Transform::relu:
+            return std::max(p, 0.0) + smallest_transformed;
+        case Transform::sigmoid:
+            return detail::logistic(p);
+        case Transform::softplus:
+            return std::max(p, 0.0) + std::log1p(std::exp(-std::abs(p)));
     }
     return p;
 }
@@ -69,11 +79,16 @@ namespace detail {
 /// f'(p).
 [[nodiscard]] inline double derivative(Transform transform, double p) noexcept {
     switch (transform) {
-        case Transform::none: return 1.0;
-        case Transform::exp: return std::exp(p);
-        case Transform::relu: return p > 0.0 ? 1.0 : 0.0;
-        case Transform::sigmoid: return detail::logistic(p) * detail::logistic(-p);
-        case Transform::softplus: return detail::logistic(p);
+        case Transform::none:
+            return 1.0;
+        case Transform::exp:
+            return std::exp(p);
+        case Transform::relu:
+            return p > 0.0 ? 1.0 : 0.0;
+        case Transform::sigmoid:
+            return detail::logistic(p) * detail::logistic(-p);
+        case Transform::softplus:
+            return detail::logistic(p);
     }
     return 1.0;
 }
@@ -83,10 +98,14 @@ namespace detail {
 [[nodiscard]] inline double inverse(Transform transform, double v) noexcept {
     switch (transform) {
         case Transform::none:
-        case Transform::relu: return v;
-        case Transform::exp: return std::log(v);
-        case Transform::sigmoid: return std::log(v) - std::log1p(-v);
-        case Transform::softplus: return v + std::log(-std::expm1(-v));  // ln(e^v - 1), no overflow
+        case Transform::relu:
+            return v;
+        case Transform::exp:
+            return std::log(v);
+        case Transform::sigmoid:
+            return std::log(v) - std::log1p(-v);
+        case Transform::softplus:
+            return v + std::log(-std::expm1(-v));  // ln(e^v - 1), no overflow
     }
     return v;
 }
@@ -96,7 +115,8 @@ namespace detail {
 /// Errors  ValueError for NaN, and for sigmoid at v >= 1
 [[nodiscard]] inline double initial_weight(Transform transform, double v) {
     require<ValueError>(!std::isnan(v), "ssm::Transform: the initial value is not a number");
-    require<ValueError>(transform != Transform::sigmoid || v < 1.0, "ssm::Transform: initial value ", v,
+    require<ValueError>(transform != Transform::sigmoid || v < 1.0,
+                        "ssm::Transform: initial value ", v,
                         " is not below 1, which is the bound of a sigmoid");
     return inverse(transform, std::max(v, smallest_transformed));
 }

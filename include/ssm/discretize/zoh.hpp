@@ -22,8 +22,8 @@ namespace ssm {
 struct Zoh {
     template <class Arch = simd::Arch>
     static void forward(std::span<const double> lambda_re, std::span<const double> lambda_im,
-                   std::span<const double> dt, std::span<double> z_re, std::span<double> z_im,
-                   std::span<double> b_re, std::span<double> b_im) noexcept {
+                        std::span<const double> dt, std::span<double> z_re, std::span<double> z_im,
+                        std::span<double> b_re, std::span<double> b_im) noexcept {
         simd::for_each_pack<double>(dt.size(), [&](auto lanes, std::size_t i) SSM_INLINE_LAMBDA {
             const auto lambda = detail::load_complex(lanes, lambda_re, lambda_im, i);
             const auto step = lanes.load(dt.data() + i);
@@ -36,10 +36,10 @@ struct Zoh {
     /// dz/dlambda = dt z, dz/ddt = lambda z, db/dlambda = dt^2 phi1'(dt lambda), db/ddt = z.
     template <class Arch = simd::Arch>
     static void adjoint(std::span<const double> lambda_re, std::span<const double> lambda_im,
-                   std::span<const double> dt, std::span<const double> dz_re,
-                   std::span<const double> dz_im, std::span<const double> db_re,
-                   std::span<const double> db_im, std::span<double> dlambda_re,
-                   std::span<double> dlambda_im, std::span<double> ddt) noexcept {
+                        std::span<const double> dt, std::span<const double> dz_re,
+                        std::span<const double> dz_im, std::span<const double> db_re,
+                        std::span<const double> db_im, std::span<double> dlambda_re,
+                        std::span<double> dlambda_im, std::span<double> ddt) noexcept {
         simd::for_each_pack<double>(dt.size(), [&](auto lanes, std::size_t i) SSM_INLINE_LAMBDA {
             const auto lambda = detail::load_complex(lanes, lambda_re, lambda_im, i);
             const auto step = lanes.load(dt.data() + i);

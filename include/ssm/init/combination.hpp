@@ -17,11 +17,11 @@ namespace ssm::init {
 ///
 /// Errors  ValueError unless the number of initialisations divides that of copies
 template <class... Inits>
-    requires((DiagonalInit<Inits> || DiagonalBankInit<Inits>) && ...)
-struct Combination {
+requires((DiagonalInit<Inits> || DiagonalBankInit<Inits>)&&...) struct Combination {
     std::tuple<Inits...> inits{};
 
-    [[nodiscard]] std::vector<Diagonal> operator()(std::size_t copies, std::size_t modes, Rng& rng) const {
+    [[nodiscard]] std::vector<Diagonal> operator()(std::size_t copies, std::size_t modes,
+                                                   Rng& rng) const {
         constexpr std::size_t groups = sizeof...(Inits);
         require<ValueError>(copies % groups == 0, "ssm::init::Combination: ", copies,
                             " copies cannot be split into ", groups, " equal groups");

@@ -24,26 +24,32 @@ enum class InputInit {
 
 /// Variations that all elementary diagonal initialisations share, in the order they are applied.
 struct DiagonalVariation {
-    double real_scale = 1.0;    ///< multiplies Re A
-    double imag_scale = 1.0;    ///< multiplies Im A
-    bool real_random = false;   ///< -Re A uniform in [0, 1), for `Real` in [0, n)
-    bool imag_random = false;   ///< the mode number in the formula of Im A uniform in [0, n)
+    double real_scale = 1.0;   ///< multiplies Re A
+    double imag_scale = 1.0;   ///< multiplies Im A
+    bool real_random = false;  ///< -Re A uniform in [0, 1), for `Real` in [0, n)
+    bool imag_random = false;  ///< the mode number in the formula of Im A uniform in [0, n)
     InputInit B = InputInit::constant;
-    double B_scale = 1.0;       ///< multiplies B
-    bool normalize = false;     ///< B / sqrt(2 sum_j |B_j / A_j|^2): the step response of a random C has unit variance
+    double B_scale = 1.0;  ///< multiplies B
+    bool normalize =
+        false;  ///< B / sqrt(2 sum_j |B_j / A_j|^2): the step response of a random C has unit variance
 };
 
 namespace detail {
 
-[[nodiscard]] inline std::complex<double> initial_input(InputInit kind, std::size_t j, std::size_t modes,
-                                                        Rng& rng) {
+[[nodiscard]] inline std::complex<double> initial_input(InputInit kind, std::size_t j,
+                                                        std::size_t modes, Rng& rng) {
     const double angle = std::numbers::pi * static_cast<double>(j) / static_cast<double>(modes);
     switch (kind) {
-        case InputInit::constant: return 1.0;
-        case InputInit::random: return complex_normal(rng);
-        case InputInit::alternating: return j % 2 == 0 ? 1.0 : -1.0;
-        case InputInit::unit_cw: return std::polar(1.0, -angle);
-        case InputInit::unit_ccw: return std::polar(1.0, angle);
+        case InputInit::constant:
+            return 1.0;
+        case InputInit::random:
+            return complex_normal(rng);
+        case InputInit::alternating:
+            return j % 2 == 0 ? 1.0 : -1.0;
+        case InputInit::unit_cw:
+            return std::polar(1.0, -angle);
+        case InputInit::unit_ccw:
+            return std::polar(1.0, angle);
     }
     raise<ValueError>("ssm::init: unknown kind of B");
 }
@@ -61,13 +67,15 @@ inline void normalize_input(Diagonal& system) {
 template <class Decay, class Frequency>
 [[nodiscard]] Diagonal vary(const DiagonalVariation& variation, std::size_t modes, Rng& rng,
                             double random_decay, const Decay& decay, const Frequency& frequency) {
-    Diagonal system{std::vector<std::complex<double>>(modes), std::vector<std::complex<double>>(modes)};
+    Diagonal system{std::vector<std::complex<double>>(modes),
+                    std::vector<std::complex<double>>(modes)};
     const auto n = static_cast<double>(modes);
     for (std::size_t j = 0; j < modes; ++j) {
         const auto number = static_cast<double>(j);
         const double a = variation.real_random ? rng.uniform(0.0, random_decay) : decay(number);
         const double b = frequency(variation.imag_random ? rng.uniform(0.0, n) : number);
-        system.A[j] = {-variation.real_scale * a, -variation.imag_scale * b};
+        // A negative frequency (Inv between its last two modes) is the other one of the pair.
+        system.A[j] = {-variation.real_scale * a, -variation.imag_scale * std::abs(b)};
     }
     for (std::size_t j = 0; j < modes; ++j)
         system.B[j] = variation.B_scale * initial_input(variation.B, j, modes, rng);
@@ -80,7 +88,8 @@ template <class Decay, class Frequency>
 template <class Frequency>
 [[nodiscard]] Diagonal vary(const DiagonalVariation& variation, std::size_t modes, Rng& rng,
                             const Frequency& frequency) {
-    return vary(variation, modes, rng, 1.0, [](double) { return 0.5; }, frequency);
+    return vary(
+        variation, modes, rng, 1.0, [](double) { return 0.5; }, frequency);
 }
 
 }  // namespace detail
@@ -102,8 +111,9 @@ struct Inv {
 
     [[nodiscard]] Diagonal operator()(std::size_t modes, Rng& rng) const {
         const double N = 2.0 * static_cast<double>(modes);
-        return detail::vary(variation, modes, rng,
-                            [N](double j) { return N / std::numbers::pi * (N / (2.0 * j + 1.0) - 1.0); });
+        return detail::vary(variation, modes, rng, [N](double j) {
+            return N / std::numbers::pi * (N / (2.0 * j + 1.0) - 1.0);
+        });
     }
 };
 
@@ -148,7 +158,8 @@ struct Random {
     DiagonalVariation variation{};
 
     [[nodiscard]] Diagonal operator()(std::size_t modes, Rng& rng) const {
-        return detail::vary(variation, modes, rng, [&rng](double) { return std::exp(rng.normal()); });
+        return detail::vary(variation, modes, rng,
+                            [&rng](double) { return std::exp(rng.normal()); });
     }
 };
 

@@ -38,7 +38,9 @@ concept Measure = requires(const M& measure, std::size_t N) {
 struct LegS {
     [[nodiscard]] static Transition transition(std::size_t N) {
         const auto size = static_cast<Eigen::Index>(N);
-        const Eigen::VectorXd B = (2.0 * Eigen::ArrayXd::LinSpaced(size, 0.0, static_cast<double>(size - 1)) + 1.0).sqrt();
+        const Eigen::VectorXd B =
+            (2.0 * Eigen::ArrayXd::LinSpaced(size, 0.0, static_cast<double>(size - 1)) + 1.0)
+                .sqrt();
         Eigen::MatrixXd A = Eigen::MatrixXd::Zero(size, size);
         for (Eigen::Index n = 0; n < size; ++n) {
             A.row(n).head(n) = -B(n) * B.head(n).transpose();
@@ -72,7 +74,9 @@ struct Fourier {
         }
         return {S - B * B.transpose(), B};
     }
-    [[nodiscard]] static Eigen::MatrixXd low_rank(std::size_t N) { return transition(N).B.transpose(); }
+    [[nodiscard]] static Eigen::MatrixXd low_rank(std::size_t N) {
+        return transition(N).B.transpose();
+    }
 };
 
 }  // namespace ssm::init::hippo

@@ -36,7 +36,8 @@ struct NormalPart {
         return result;
     }
     /// The same for each copy, computed once.
-    [[nodiscard]] std::vector<Diagonal> operator()(std::size_t copies, std::size_t modes, Rng& rng) const {
+    [[nodiscard]] std::vector<Diagonal> operator()(std::size_t copies, std::size_t modes,
+                                                   Rng& rng) const {
         return std::vector<Diagonal>(copies, (*this)(modes, rng));
     }
 

@@ -57,7 +57,8 @@ struct SkewEigen {
     for (Eigen::Index k = 0; k < N; ++k, power = {power.imag(), -power.real()})
         d(k) = power;
     const Eigen::MatrixXd Q = reduced.matrixQ();
-    return {solver.eigenvalues(), Q.cast<std::complex<double>>() * (d.asDiagonal() * solver.eigenvectors())};
+    return {solver.eigenvalues(),
+            Q.cast<std::complex<double>>() * (d.asDiagonal() * solver.eigenvectors())};
 }
 
 /// Makes the first entry of each column that is not zero positive.
@@ -102,9 +103,10 @@ template <hippo::Measure M>
     const double c = normal.diagonal().mean();
     Eigen::MatrixXd symmetric = 0.5 * (normal + normal.transpose());
     symmetric.diagonal().array() -= c;
-    require<ValueError>(symmetric.norm() <= 1e-8 * (1.0 + normal.norm()),
-                        "ssm::init::nplr: A plus its low-rank correction is not a multiple of the identity "
-                        "plus a skew-symmetric matrix");
+    require<ValueError>(
+        symmetric.norm() <= 1e-8 * (1.0 + normal.norm()),
+        "ssm::init::nplr: A plus its low-rank correction is not a multiple of the identity "
+        "plus a skew-symmetric matrix");
 
     const detail::SkewEigen eigen = detail::eigen_of_skew(0.5 * (normal - normal.transpose()));
     Nplr result;

@@ -25,7 +25,8 @@ concept DiagonalInit = requires(const I& init, std::size_t modes, Rng& rng) {
 
 /// What gives `copies` diagonal systems at once, because they differ from each other by plan.
 template <class I>
-concept DiagonalBankInit = requires(const I& init, std::size_t copies, std::size_t modes, Rng& rng) {
+concept DiagonalBankInit = requires(const I& init, std::size_t copies, std::size_t modes,
+                                    Rng& rng) {
     { init(copies, modes, rng) } -> std::convertible_to<std::vector<Diagonal>>;
 };
 
@@ -33,9 +34,9 @@ concept DiagonalBankInit = requires(const I& init, std::size_t copies, std::size
 ///
 /// Errors  ValueError unless the initialisation gives A and B of the right size
 template <class Init>
-    requires DiagonalInit<Init> || DiagonalBankInit<Init>
-[[nodiscard]] std::vector<Diagonal> diagonal_bank(const Init& init, std::size_t copies, std::size_t modes,
-                                                  Rng& rng) {
+requires DiagonalInit<Init> || DiagonalBankInit<Init>
+[[nodiscard]] std::vector<Diagonal> diagonal_bank(const Init& init, std::size_t copies,
+                                                  std::size_t modes, Rng& rng) {
     std::vector<Diagonal> bank;
     if constexpr (DiagonalBankInit<Init>)
         bank = init(copies, modes, rng);
@@ -46,8 +47,8 @@ template <class Init>
                         " systems, expected ", copies);
     for (const Diagonal& system : bank)
         require<ValueError>(system.A.size() == modes && system.B.size() == modes,
-                            "ssm::init: the initialisation gave A of ", system.A.size(), " and B of ",
-                            system.B.size(), " modes, expected ", modes);
+                            "ssm::init: the initialisation gave A of ", system.A.size(),
+                            " and B of ", system.B.size(), " modes, expected ", modes);
     return bank;
 }
 

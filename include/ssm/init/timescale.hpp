@@ -19,8 +19,9 @@ concept TimescaleInit = requires(const I& init, std::size_t count, Rng& rng) {
 namespace detail {
 
 inline void require_timescale(double min, double max) {
-    require<ValueError>(min > 0.0 && min <= max && std::isfinite(max), "ssm::init: time steps from ", min,
-                        " to ", max, ", expected 0 < min <= max");
+    require<ValueError>(min > 0.0 && min <= max && std::isfinite(max),
+                        "ssm::init: time steps from ", min, " to ", max,
+                        ", expected 0 < min <= max");
 }
 
 }  // namespace detail
@@ -53,7 +54,8 @@ struct Geometric {
         detail::require_timescale(min, max);
         std::vector<double> dt(count, min);
         for (std::size_t i = 1; i < count; ++i)
-            dt[i] = min * std::pow(max / min, static_cast<double>(i) / static_cast<double>(count - 1));
+            dt[i] =
+                min * std::pow(max / min, static_cast<double>(i) / static_cast<double>(count - 1));
         return dt;
     }
 };

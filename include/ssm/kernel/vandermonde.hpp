@@ -19,8 +19,8 @@ namespace detail {
 inline void require_kernel_size(const char* what, const ModeShape& shape, std::size_t length,
                                 std::size_t found) {
     require<ShapeError>(found == shape.heads * shape.channels * length, what, " holds ", found,
-                        " numbers, expected (heads ", shape.heads, ", H ", shape.channels, ", L ", length,
-                        ")");
+                        " numbers, expected (heads ", shape.heads, ", H ", shape.channels, ", L ",
+                        length, ")");
 }
 
 /// One worker for each thread, living in the workspace until its innermost frame ends.
@@ -46,7 +46,8 @@ template <class Worker, class... Arguments>
 /// Errors    ShapeError if kernel has another size
 /// Threads   parallel over channels; same bits for any number of threads
 template <class T, class Arch = simd::Arch>
-void vandermonde(const Modes& modes, std::size_t length, std::span<T> kernel, Workspace& workspace) {
+void vandermonde(const Modes& modes, std::size_t length, std::span<T> kernel,
+                 Workspace& workspace) {
     const ModeShape& shape = modes.shape;
     detail::require_kernel_size("ssm::vandermonde: kernel", shape, length, kernel.size());
     const auto frame = workspace.frame();
@@ -54,7 +55,8 @@ void vandermonde(const Modes& modes, std::size_t length, std::span<T> kernel, Wo
     const std::span<Worker> workers = detail::make_workers<Worker>(workspace, shape.modes, length);
     parallel_for(shape.channels, [&](std::size_t h, std::size_t w) {
         Worker& worker = workers[w];
-        worker.set_poles(modes.pole_re.data() + modes.pole(h, 0), modes.pole_im.data() + modes.pole(h, 0));
+        worker.set_poles(modes.pole_re.data() + modes.pole(h, 0),
+                         modes.pole_im.data() + modes.pole(h, 0));
         for (std::size_t c = 0; c < shape.heads; ++c)
             worker.evaluate(modes.residue_re.data() + modes.residue(c, h, 0),
                             modes.residue_im.data() + modes.residue(c, h, 0),

@@ -72,8 +72,10 @@ private:
     }
 
     void set_poles(const Modes& modes, std::size_t first, std::size_t count) noexcept {
-        std::fill_n(std::copy_n(modes.pole_re.data() + first, count, part(pole, 0)), group - count, 0.0);
-        std::fill_n(std::copy_n(modes.pole_im.data() + first, count, part(pole, 1)), group - count, 0.0);
+        std::fill_n(std::copy_n(modes.pole_re.data() + first, count, part(pole, 0)), group - count,
+                    0.0);
+        std::fill_n(std::copy_n(modes.pole_im.data() + first, count, part(pole, 1)), group - count,
+                    0.0);
         for (std::size_t n = 0; n < group; n += lanes)
             fill_powers(n);
     }
@@ -125,7 +127,8 @@ private:
         const T* SSM_RESTRICT power = powers_.data();
         for (std::size_t s = 0; s < steps; ++s, power += sums * group) {
             P factor[sums];
-            simd::unroll<sums>([&](auto v) SSM_INLINE_LAMBDA { factor[v] = simd::load(power + v * group); });
+            simd::unroll<sums>(
+                [&](auto v) SSM_INLINE_LAMBDA { factor[v] = simd::load(power + v * group); });
             simd::unroll<count>([&](auto i) SSM_INLINE_LAMBDA {
                 const P g(upstream[i * block + s]);
                 simd::unroll<sums>([&](auto v) SSM_INLINE_LAMBDA {
@@ -147,7 +150,8 @@ private:
         for (std::size_t i = count; i-- > 0;) {
             const T* row = partial_.data() + i * sums * group + n;
             const Number a{simd::load_widened(row), simd::load_widened(row + group)};
-            const Number da{simd::load_widened(row + 2 * group), simd::load_widened(row + 3 * group)};
+            const Number da{simd::load_widened(row + 2 * group),
+                            simd::load_widened(row + 3 * group)};
             dm = simd::fma(dm, step, m);
             m = simd::fma(m, step, a);
             s = simd::fma(s, step, da);
@@ -166,7 +170,8 @@ private:
                 return simd::Complex<double>{part(value, 0)[n], part(value, 1)[n]};
             };
             const simd::Complex<double> slope = has_rows ? at(dM_dZ) * at(dZ_dz) + at(S) : at(S);
-            const simd::Complex<double> r{modes.residue_re[residue + n], modes.residue_im[residue + n]};
+            const simd::Complex<double> r{modes.residue_re[residue + n],
+                                          modes.residue_im[residue + n]};
             const simd::Complex<double> dz = r * slope;
             gradient.residue_re[residue + n] += at(M).re;
             gradient.residue_im[residue + n] -= at(M).im;

@@ -135,11 +135,11 @@ private:
         });
         const Number jump = square(doublings);
         T* row = fine_.data() + 2 * block * n;
-        simd::unroll<block / lanes>([&](auto s) SSM_INLINE_LAMBDA {
-            simd::store_rounded(row + s * lanes, power.re);
-            simd::store_rounded(row + block + s * lanes, power.im);
+        for (std::size_t s = 0; s < block; s += lanes) {
+            simd::store_rounded(row + s, power.re);
+            simd::store_rounded(row + block + s, power.im);
             power = power * jump;
-        });
+        }
     }
 
     /// The lanes whose number has bit k.
@@ -179,8 +179,8 @@ private:
               T* SSM_RESTRICT out) const noexcept {
         using P = simd::Pack<T>;
         P sum[count][vectors];
-        simd::unroll<count * vectors>([&](auto k)
-                                          SSM_INLINE_LAMBDA { sum[k / vectors][k % vectors] = P(T(0)); });
+        simd::unroll<count * vectors>(
+            [&](auto k) SSM_INLINE_LAMBDA { sum[k / vectors][k % vectors] = P(T(0)); });
         for (std::size_t n = 0; n < modes_; ++n)
             simd::unroll<2>([&](auto part) SSM_INLINE_LAMBDA {
                 P column[vectors];
