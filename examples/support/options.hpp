@@ -31,8 +31,9 @@ public:
     T get(const std::string& name, T value, const std::string& meaning) {
         std::ostringstream text;
         text << value;
-        help_text_.push_back("  --" + name + std::string(name.size() < 14 ? 14 - name.size() : 1, ' ') +
-                             meaning + " (default: " + text.str() + ")\n");
+        help_text_.push_back("  --" + name +
+                             std::string(name.size() < 14 ? 14 - name.size() : 1, ' ') + meaning +
+                             " (default: " + text.str() + ")\n");
         if (const auto found = given_.find(name); found != given_.end()) {
             std::istringstream input(found->second);
             if constexpr (std::is_same_v<T, std::string>)
@@ -51,7 +52,8 @@ public:
                 std::printf("%s", line.c_str());
             std::exit(0);
         }
-        const std::string unknown = given_.empty() ? "" : "unknown option --" + given_.begin()->first;
+        const std::string unknown =
+            given_.empty() ? "" : "unknown option --" + given_.begin()->first;
         const std::string& complaint = complaint_.empty() ? unknown : complaint_;
         if (!complaint.empty()) {
             std::fprintf(stderr, "%s; --help lists the options\n", complaint.c_str());

@@ -38,8 +38,10 @@ public:
     [[nodiscard]] std::string svg() const {
         std::ostringstream out;
         out.precision(5);
-        out << "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 640 400' font-family='sans-serif' "
-               "font-size='12'>\n<rect width='640' height='400' fill='white'/>\n<text x='320' y='24' "
+        out << "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 640 400' "
+               "font-family='sans-serif' "
+               "font-size='12'>\n<rect width='640' height='400' fill='white'/>\n<text x='320' "
+               "y='24' "
                "text-anchor='middle' font-size='15'>"
             << title_ << "</text>\n";
         axes(out);
@@ -90,25 +92,28 @@ private:
             const double x = 1.0 + std::round(static_cast<double>(points() - 1) * tick / 4);
             out << "<path d='M" << left << ' ' << y_at(y) << 'H' << right
                 << "' stroke='#dddddd'/>\n<text x='" << left - 6 << "' y='" << y_at(y) + 4
-                << "' text-anchor='end'>" << y << "</text>\n<text x='" << x_at(x) << "' y='" << bottom + 18
-                << "' text-anchor='middle'>" << x << "</text>\n";
+                << "' text-anchor='end'>" << y << "</text>\n<text x='" << x_at(x) << "' y='"
+                << bottom + 18 << "' text-anchor='middle'>" << x << "</text>\n";
         }
         out << "<path d='M" << left << ' ' << top << 'V' << bottom << 'H' << right
             << "' fill='none' stroke='black'/>\n<text x='" << (left + right) / 2 << "' y='388' "
             << "text-anchor='middle'>" << x_label_ << "</text>\n<text transform='translate(16 "
-            << (top + bottom) / 2 << ") rotate(-90)' text-anchor='middle'>" << y_label_ << "</text>\n";
+            << (top + bottom) / 2 << ") rotate(-90)' text-anchor='middle'>" << y_label_
+            << "</text>\n";
     }
 
     void line(std::ostringstream& out, std::size_t index) const {
-        static const char* const colours[] = {"#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e"};
+        static const char* const colours[] = {"#1f77b4", "#d62728", "#2ca02c", "#9467bd",
+                                              "#ff7f0e"};
         const Curve& curve = curves_[index];
         const char* colour = colours[index % 5];
         out << "<polyline fill='none' stroke-width='2' stroke='" << colour << "' points='";
         for (std::size_t i = 0; i < curve.y.size(); ++i)
             if (std::isfinite(curve.y[i]))
                 out << x_at(static_cast<double>(i + 1)) << ',' << y_at(curve.y[i]) << ' ';
-        out << "'/>\n<text x='" << right + 12 << "' y='" << top + 18.0 * static_cast<double>(index) + 10.0
-            << "' fill='" << colour << "'>" << curve.name << "</text>\n";
+        out << "'/>\n<text x='" << right + 12 << "' y='"
+            << top + 18.0 * static_cast<double>(index) + 10.0 << "' fill='" << colour << "'>"
+            << curve.name << "</text>\n";
     }
 
     std::string title_, x_label_, y_label_;

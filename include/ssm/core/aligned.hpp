@@ -22,10 +22,10 @@ struct AlignedAllocator {
     [[nodiscard]] T* allocate(std::size_t count) {
         if (count > std::numeric_limits<std::size_t>::max() / sizeof(T))
             throw std::bad_array_new_length();
-        return static_cast<T*>(::operator new(count * sizeof(T), std::align_val_t{alignment}));
+        return static_cast<T*>(::operator new (count * sizeof(T), std::align_val_t{alignment}));
     }
     void deallocate(T* pointer, std::size_t) noexcept {
-        ::operator delete(pointer, std::align_val_t{alignment});
+        ::operator delete (pointer, std::align_val_t{alignment});
     }
     friend bool operator==(const AlignedAllocator&, const AlignedAllocator&) noexcept {
         return true;

@@ -33,11 +33,10 @@ struct Shape {
 
 /// Row-major Eigen map of rows of numbers. `T` may be const.
 template <class T>
-using MatrixMap =
-    Eigen::Map<std::conditional_t<
-        std::is_const_v<T>,
-        const Eigen::Matrix<std::remove_const_t<T>, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>,
-        Eigen::Matrix<std::remove_const_t<T>, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>>;
+using MatrixMap = Eigen::Map<std::conditional_t<
+    std::is_const_v<T>,
+    const Eigen::Matrix<std::remove_const_t<T>, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>,
+    Eigen::Matrix<std::remove_const_t<T>, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>>;
 
 /// Row-major Eigen map of `rows` times `columns` numbers at `data`.
 template <class T>
@@ -56,8 +55,8 @@ public:
     BatchView() = default;
     BatchView(T* data, Shape shape) noexcept : data_(data), shape_(shape) {}
     template <class U>
-        requires std::is_same_v<const U, T>
-    BatchView(BatchView<U> other) noexcept : data_(other.data()), shape_(other.shape()) {}
+    requires std::is_same_v<const U, T> BatchView(BatchView<U> other)
+    noexcept : data_(other.data()), shape_(other.shape()) {}
 
     [[nodiscard]] T* data() const noexcept { return data_; }
     [[nodiscard]] const Shape& shape() const noexcept { return shape_; }

@@ -42,8 +42,10 @@ concept HasWeights = requires(const AnyVisitor& visitor, L& layer, const L& othe
     L::visit_weights(visitor, layer, other);
 };
 template <class L>
-concept HasForward = requires(const L& layer, BatchView<const input_t<L>> u, BatchView<value_t<L>> y,
-                              const Context& context) { layer.forward(u, y, context); };
+concept HasForward = requires(const L& layer, BatchView<const input_t<L>> u,
+                              BatchView<value_t<L>> y, const Context& context) {
+    layer.forward(u, y, context);
+};
 template <class L>
 concept HasState = requires(const L& layer, typename L::State& state) {
     requires std::copyable<typename L::State>;
@@ -57,19 +59,22 @@ concept HasBlocks = requires(const L& layer, BatchView<const input_t<L>> u, Batc
 template <class L>
 concept HasStep = requires(const L& layer, std::span<const input_t<L>> u, std::span<value_t<L>> y,
                            typename L::State& state) {
-    { layer.step(u, y, state) } noexcept;
+    { layer.step(u, y, state) }
+    noexcept;
 };
 template <class L>
 concept HasCache = std::default_initializable<typename L::Cache> &&
     requires(const L& layer, BatchView<const input_t<L>> u, BatchView<value_t<L>> y,
              typename L::Cache& cache, const Context& context) {
-        layer.forward(u, y, cache, context);
-    };
+    layer.forward(u, y, cache, context);
+};
 template <class L>
-concept HasBackward =
-    requires(const L& layer, BatchView<const input_t<L>> u, BatchView<const value_t<L>> dy,
-             BatchView<value_t<L>> du, const typename L::Cache& cache, L& gradient,
-             const Context& context) { layer.backward(u, dy, du, cache, gradient, context); };
+concept HasBackward = requires(const L& layer, BatchView<const input_t<L>> u,
+                               BatchView<const value_t<L>> dy, BatchView<value_t<L>> du,
+                               const typename L::Cache& cache, L& gradient,
+                               const Context& context) {
+    layer.backward(u, dy, du, cache, gradient, context);
+};
 
 }  // namespace detail
 
@@ -81,7 +86,7 @@ concept HasBackward =
 ///   static visit_weights(visitor, layers...)      names, traits and values of all weights
 template <class L>
 concept Layer = std::copyable<L> && detail::HasTypes<L> && detail::HasWidths<L> &&
-                detail::HasForward<L> && detail::HasWeights<L>;
+    detail::HasForward<L> && detail::HasWeights<L>;
 
 /// A layer that can run as a stream: its output at a step depends on the steps up to it.
 ///
@@ -103,11 +108,15 @@ concept TrainableLayer = Layer<L> && detail::HasCache<L> && detail::HasBackward<
 
 /// A layer whose output at a step depends on the input of that step alone.
 template <class L>
-concept PointwiseLayer = Layer<L> && requires { requires L::is_pointwise; };
+concept PointwiseLayer = Layer<L> && requires {
+    requires L::is_pointwise;
+};
 
 /// A layer that turns a sequence into one row, such as a mean over time.
 template <class L>
-concept ReducingLayer = Layer<L> && requires { requires L::reduces_time; };
+concept ReducingLayer = Layer<L> && requires {
+    requires L::reduces_time;
+};
 
 /// Steps that a layer makes of `length` steps: 1 for reducing layers.
 template <class L>
@@ -128,7 +137,8 @@ consteval bool check_layer() {
     static_assert(detail::HasTypes<L>, "ssm: a layer names its value_type and input_type");
     static_assert(detail::HasWidths<L>, "ssm: a layer has in_channels() and out_channels()");
     static_assert(detail::HasForward<L>, "ssm: a layer has forward(u, y, context) const");
-    static_assert(detail::HasWeights<L>, "ssm: a layer has static visit_weights(visitor, layers...)");
+    static_assert(detail::HasWeights<L>,
+                  "ssm: a layer has static visit_weights(visitor, layers...)");
     return Layer<L>;
 }
 
@@ -136,9 +146,10 @@ consteval bool check_layer() {
 template <class L>
 consteval bool check_streaming() {
     static_assert(check_layer<L>());
-    static_assert(detail::HasState<L>,
-                  "ssm: this layer cannot stream (it is not causal, or a part of it is not): it has no "
-                  "State and rest_state(batch)");
+    static_assert(
+        detail::HasState<L>,
+        "ssm: this layer cannot stream (it is not causal, or a part of it is not): it has no "
+        "State and rest_state(batch)");
     static_assert(detail::HasBlocks<L>,
                   "ssm: a streaming layer has forward(u, y, state, context) const");
     static_assert(detail::HasStep<L>,

@@ -58,18 +58,20 @@ struct Context {
     /// Raises ShapeError unless mask and lengths fit sequences of this shape.
     void check(const Shape& shape) const {
         if (resets.data() != nullptr)
-            require_shape("ssm::Context: reset mask", resets.shape(), {shape.batch, shape.length, 1});
-        require<ShapeError>(lengths.empty() || lengths.size() == shape.batch, "ssm::Context: ",
-                            lengths.size(), " lengths for ", shape.batch, " sequences");
+            require_shape("ssm::Context: reset mask", resets.shape(),
+                          {shape.batch, shape.length, 1});
+        require<ShapeError>(lengths.empty() || lengths.size() == shape.batch,
+                            "ssm::Context: ", lengths.size(), " lengths for ", shape.batch,
+                            " sequences");
         for (const std::size_t length : lengths)
             require<ShapeError>(length <= shape.length, "ssm::Context: a sequence has length ",
                                 length, ", more than the ", shape.length, " steps of the batch");
     }
 
     Workspace& workspace;
-    ResetMask resets{};                       ///< empty: no resets
-    std::span<const std::size_t> lengths{};   ///< empty: all steps of all sequences are valid
-    Rng* rng = nullptr;                       ///< for layers that draw during training (dropout)
+    ResetMask resets{};                      ///< empty: no resets
+    std::span<const std::size_t> lengths{};  ///< empty: all steps of all sequences are valid
+    Rng* rng = nullptr;                      ///< for layers that draw during training (dropout)
 };
 
 }  // namespace ssm

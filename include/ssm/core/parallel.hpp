@@ -16,6 +16,11 @@ inline std::atomic<std::size_t>& thread_limit() noexcept {
     static std::atomic<std::size_t> limit{0};
     return limit;
 }
+
+/// Rows of one task of a pointwise computation on rows of `channels` numbers: some tens of kilobytes.
+[[nodiscard]] inline std::size_t row_grain(std::size_t channels) noexcept {
+    return std::max<std::size_t>(1, 8192 / std::max<std::size_t>(1, channels));
+}
 }  // namespace detail
 
 /// Number of threads that calls may use: what was set, else what OpenMP offers, 1 without OpenMP.
@@ -39,8 +44,12 @@ inline void set_threads(std::size_t count) noexcept {
 class SerialRegion {
 public:
 #ifdef _OPENMP
-    SerialRegion() noexcept : before_(omp_get_max_threads()) { omp_set_num_threads(1); }
-    ~SerialRegion() { omp_set_num_threads(before_); }
+    SerialRegion() noexcept : before_(omp_get_max_threads()) {
+        omp_set_num_threads(1);
+    }
+    ~SerialRegion() {
+        omp_set_num_threads(before_);
+    }
 #else
     SerialRegion() noexcept {}
     ~SerialRegion() {}
@@ -66,7 +75,7 @@ void parallel_for(std::size_t tasks, Body&& body) {
 #ifdef _OPENMP
     const std::size_t workers = std::min(threads(), tasks);
     if (workers > 1 && !omp_in_parallel()) {
-#pragma omp parallel num_threads(static_cast<int>(workers))
+#pragma omp parallel num_threads(static_cast <int>(workers))
         {
             const SerialRegion serial;
             const auto worker = static_cast<std::size_t>(omp_get_thread_num());

@@ -96,8 +96,7 @@ private:
     static double logarithm(double x) noexcept {
         const std::uint64_t bits = std::bit_cast<std::uint64_t>(x);
         std::int64_t exponent = static_cast<std::int64_t>(bits >> 52U) - 1023;
-        double mantissa =
-            std::bit_cast<double>((bits & 0x000fffffffffffffU) | 0x3ff0000000000000U);
+        double mantissa = std::bit_cast<double>((bits & 0x000fffffffffffffU) | 0x3ff0000000000000U);
         if (mantissa > 1.4142135623730951) {
             mantissa *= 0.5;
             ++exponent;

@@ -23,13 +23,14 @@ public:
     Extents(std::initializer_list<std::size_t> sizes)
         : Extents(std::span<const std::size_t>(sizes.begin(), sizes.size())) {}
     explicit Extents(std::span<const std::size_t> sizes) : rank_(sizes.size()) {
-        require<ShapeError>(rank_ <= max_rank, "ssm::Extents: ", rank_,
-                            " axes, but at most ", max_rank, " are supported");
+        require<ShapeError>(rank_ <= max_rank, "ssm::Extents: ", rank_, " axes, but at most ",
+                            max_rank, " are supported");
         std::copy(sizes.begin(), sizes.end(), sizes_.begin());
         std::size_t count = 1;
         for (const std::size_t size : sizes) {
-            require<ShapeError>(size == 0 || count <= std::numeric_limits<std::size_t>::max() / 64 / size,
-                                "ssm::Extents: ", *this, " does not fit into memory");
+            require<ShapeError>(
+                size == 0 || count <= std::numeric_limits<std::size_t>::max() / 64 / size,
+                "ssm::Extents: ", *this, " does not fit into memory");
             count *= size;
         }
     }

@@ -14,8 +14,8 @@ namespace ssm {
 
 /// What an optimiser does with a weight.
 enum class WeightRole {
-    trained,    ///< follows its gradient
-    frozen,     ///< stays as it is
+    trained,  ///< follows its gradient
+    frozen,   ///< stays as it is
     statistic,  ///< running statistic: its "gradient" is batch value minus running value, and it moves
                 ///< by `momentum` times that
 };
@@ -23,9 +23,10 @@ enum class WeightRole {
 /// What an optimiser must know of a weight besides its value.
 struct WeightTraits {
     WeightRole role = WeightRole::trained;
-    std::optional<double> learning_rate{};  ///< instead of the optimiser's base rate; schedules still scale it
-    std::optional<double> weight_decay{};   ///< instead of the optimiser's
-    double momentum = 0.0;                  ///< of a statistic
+    std::optional<double>
+        learning_rate{};  ///< instead of the optimiser's base rate; schedules still scale it
+    std::optional<double> weight_decay{};  ///< instead of the optimiser's
+    double momentum = 0.0;                 ///< of a statistic
 };
 
 /// Visits all weights of one layer, or of several values of the same layer type side by side.
@@ -39,8 +40,9 @@ template <class Visitor, class First, class... Others>
 void visit(Visitor&& visitor, First& first, Others&... others) {
     auto checked = [&visitor](std::string_view name, const WeightTraits& traits, auto& tensor,
                               auto&... tensors) {
-        require<ShapeError>(((tensor.extents() == tensors.extents()) && ...), "ssm::visit: weight \"",
-                            name, "\" has different shapes in the values visited together");
+        require<ShapeError>(((tensor.extents() == tensors.extents()) && ...),
+                            "ssm::visit: weight \"", name,
+                            "\" has different shapes in the values visited together");
         visitor(name, traits, tensor, tensors...);
     };
     std::remove_const_t<First>::visit_weights(checked, first, others...);

@@ -38,8 +38,9 @@ public:
 
     explicit Linear(Options options, Rng rng = Rng())
         : weight({options.out, options.in}), bias({options.bias ? options.out : 0}) {
-        require<ValueError>(options.in > 0 && options.out > 0, "ssm::Linear: widths in = ",
-                            options.in, " and out = ", options.out, " must be positive");
+        require<ValueError>(options.in > 0 && options.out > 0,
+                            "ssm::Linear: widths in = ", options.in, " and out = ", options.out,
+                            " must be positive");
         const double bound = 1.0 / std::sqrt(static_cast<double>(options.in));
         for (T& w : weight.flat())
             w = static_cast<T>(rng.uniform(-bound, bound));
@@ -65,11 +66,14 @@ public:
         const std::size_t in = in_channels();
         const std::size_t out = out_channels();
         for (std::size_t b = 0; b * in < u.size(); ++b) {
-            const Eigen::Map<const Eigen::VectorX<T>> row(u.data() + b * in, static_cast<Eigen::Index>(in));
-            Eigen::Map<Eigen::VectorX<T>> result(y.data() + b * out, static_cast<Eigen::Index>(out));
+            const Eigen::Map<const Eigen::VectorX<T>> row(u.data() + b * in,
+                                                          static_cast<Eigen::Index>(in));
+            Eigen::Map<Eigen::VectorX<T>> result(y.data() + b * out,
+                                                 static_cast<Eigen::Index>(out));
             result.noalias() = weight.matrix() * row;
             if (!bias.empty())
-                result += Eigen::Map<const Eigen::VectorX<T>>(bias.data(), static_cast<Eigen::Index>(out));
+                result += Eigen::Map<const Eigen::VectorX<T>>(bias.data(),
+                                                              static_cast<Eigen::Index>(out));
         }
     }
     void backward(BatchView<const T> u, BatchView<const T> dy, BatchView<T> du, const Cache&,
@@ -98,8 +102,8 @@ public:
 private:
     void fill_bias(BatchView<T> y) const {
         if (!bias.empty())
-            y.matrix().rowwise() =
-                Eigen::Map<const Eigen::RowVectorX<T>>(bias.data(), static_cast<Eigen::Index>(bias.size()));
+            y.matrix().rowwise() = Eigen::Map<const Eigen::RowVectorX<T>>(
+                bias.data(), static_cast<Eigen::Index>(bias.size()));
     }
 };
 

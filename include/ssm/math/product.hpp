@@ -8,10 +8,8 @@
 
 namespace ssm::math {
 
-namespace detail {
-// Rows of one task: enough for Eigen to pack the other factor once at little cost.
+/// Rows of one task of a product: enough for Eigen to pack the other factor at little cost.
 inline constexpr std::size_t product_rows = 256;
-}  // namespace detail
 
 /// C = A B^T, or C += A B^T: A (m, k), B (n, k), C (m, n), all row-major.
 ///
@@ -19,7 +17,7 @@ inline constexpr std::size_t product_rows = 256;
 template <class T>
 void product_transposed(MatrixMap<const T> a, MatrixMap<const T> b, MatrixMap<T> c,
                         bool accumulate = false) {
-    parallel_ranges(static_cast<std::size_t>(a.rows()), detail::product_rows,
+    parallel_ranges(static_cast<std::size_t>(a.rows()), product_rows,
                     [&](std::size_t begin, std::size_t end, std::size_t) {
                         const auto first = static_cast<Eigen::Index>(begin);
                         const auto count = static_cast<Eigen::Index>(end - begin);
@@ -34,7 +32,7 @@ void product_transposed(MatrixMap<const T> a, MatrixMap<const T> b, MatrixMap<T>
 /// C = A B: A (m, k), B (k, n), C (m, n), all row-major. Cost as above.
 template <class T>
 void product(MatrixMap<const T> a, MatrixMap<const T> b, MatrixMap<T> c) {
-    parallel_ranges(static_cast<std::size_t>(a.rows()), detail::product_rows,
+    parallel_ranges(static_cast<std::size_t>(a.rows()), product_rows,
                     [&](std::size_t begin, std::size_t end, std::size_t) {
                         const auto first = static_cast<Eigen::Index>(begin);
                         const auto count = static_cast<Eigen::Index>(end - begin);
@@ -45,7 +43,7 @@ void product(MatrixMap<const T> a, MatrixMap<const T> b, MatrixMap<T> c) {
 /// C += A^T B: A (k, m), B (k, n), C (m, n), all row-major; the sum over k is one product in each task.
 template <class T>
 void add_product_of_transpose(MatrixMap<const T> a, MatrixMap<const T> b, MatrixMap<T> c) {
-    parallel_ranges(static_cast<std::size_t>(a.cols()), detail::product_rows,
+    parallel_ranges(static_cast<std::size_t>(a.cols()), product_rows,
                     [&](std::size_t begin, std::size_t end, std::size_t) {
                         const auto first = static_cast<Eigen::Index>(begin);
                         const auto count = static_cast<Eigen::Index>(end - begin);

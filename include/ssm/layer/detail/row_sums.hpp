@@ -9,11 +9,6 @@
 
 namespace ssm::detail {
 
-/// Rows of one task of a pointwise layer of `channels` channels: some tens of kilobytes.
-[[nodiscard]] inline std::size_t row_grain(std::size_t channels) noexcept {
-    return std::max<std::size_t>(1, 8192 / std::max<std::size_t>(1, channels));
-}
-
 /// Sums over rows on several threads: calls `body(begin, end, sums, worker)` for ranges of rows,
 /// where `sums` are `width` zeros that the call adds to, and adds all of them to `total` in the
 /// order of the rows. The cut depends on nothing but `rows`: the same bits for any number of threads.
