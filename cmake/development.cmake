@@ -13,6 +13,13 @@ else()
                   -Wdouble-promotion -Wold-style-cast -Wcast-align -Wundef -Wnon-virtual-dtor
                   -Wextra-semi)
 endif()
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+    # False alarms in its own headers: AVX-512 intrinsics (GCC bug 105593), "text" + std::string
+    # (105651).
+    target_compile_options(
+        ssm_development INTERFACE -Wno-uninitialized -Wno-maybe-uninitialized -Wno-restrict
+                                  -Wno-stringop-overflow)
+endif()
 if(SSM_WARNINGS_AS_ERRORS)
     target_compile_options(ssm_development INTERFACE $<IF:$<BOOL:${MSVC}>,/WX,-Werror>)
 endif()

@@ -18,6 +18,7 @@
 #include <ssm/core/config.hpp>
 #include <ssm/core/context.hpp>
 #include <ssm/core/error.hpp>
+#include <ssm/core/padding.hpp>
 #include <ssm/core/parallel.hpp>
 #include <ssm/core/rng.hpp>
 #include <ssm/core/tensor.hpp>

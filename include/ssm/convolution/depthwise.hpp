@@ -7,6 +7,7 @@
 #include <ssm/convolution/depthwise_kernel.hpp>
 #include <ssm/core/batch.hpp>
 #include <ssm/core/context.hpp>
+#include <ssm/core/padding.hpp>
 #include <ssm/core/parallel.hpp>
 #include <ssm/core/workspace.hpp>
 #include <ssm/math/smooth_activations.hpp>
@@ -28,15 +29,6 @@ template <class T>
 template <class T>
 [[nodiscard]] const T* window_of(const Depthwise<T>& f, const T* window, std::size_t b) noexcept {
     return window == nullptr ? nullptr : window + b * (f.width - 1) * f.channels;
-}
-
-/// Sets everything behind the valid steps to zero.
-template <class T>
-void clear_padding(BatchView<T> y, const Context& context) {
-    if (!context.lengths.empty())
-        for (std::size_t b = 0; b < y.batch(); ++b)
-            for (std::size_t l = context.lengths[b]; l < y.length(); ++l)
-                std::ranges::fill(y.row(b, l), T(0));
 }
 
 }  // namespace detail

@@ -13,6 +13,7 @@
 #include <ssm/core/batch.hpp>
 #include <ssm/core/context.hpp>
 #include <ssm/core/error.hpp>
+#include <ssm/core/padding.hpp>
 #include <ssm/core/parallel.hpp>
 #include <ssm/core/workspace.hpp>
 #include <ssm/simd/pack.hpp>
@@ -32,16 +33,6 @@ void require_convolution(const char* what, BatchView<const T> u,
                         " steps, but the kernel is prepared for up to ", kernel.size());
     require_shape(what, y, {u.batch(), u.length(), shape.heads * shape.channels});
     context.check(u.shape());
-}
-
-/// Zeros behind the valid length of each sequence.
-template <class T>
-void clear_padding(BatchView<T> y, const Context& context) {
-    for (std::size_t b = 0; b < y.batch(); ++b) {
-        const std::size_t valid = context.valid_length(b, y.length());
-        const std::span<T> padding = y.sequence(b).flat().subspan(valid * y.channels());
-        std::fill(padding.begin(), padding.end(), T(0));
-    }
 }
 
 /// Pieces in a slice: all groups of channels together make about `tasks` tasks, whatever the number of threads,
