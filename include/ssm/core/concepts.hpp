@@ -118,6 +118,10 @@ concept ReducingLayer = Layer<L> && requires {
     requires L::reduces_time;
 };
 
+/// A layer whose forward may write over its input.
+template <class L>
+concept InPlaceLayer = PointwiseLayer<L> && requires { requires L::runs_in_place; };
+
 /// Steps that a layer makes of `length` steps: 1 for reducing layers.
 template <class L>
 [[nodiscard]] constexpr std::size_t output_length(const L&, std::size_t length) noexcept {

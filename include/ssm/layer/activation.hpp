@@ -30,6 +30,7 @@ class Activation : public StatelessLayer<Activation<T, Function>, T> {
 
 public:
     using typename Base::State;
+    static constexpr bool runs_in_place = true;
     struct Options {
         std::size_t channels = 0;
     };

@@ -65,6 +65,7 @@ class Dropout : public StatelessLayer<Dropout<T>, T> {
 
 public:
     using typename Base::State;
+    static constexpr bool runs_in_place = true;
     struct Options {
         std::size_t channels = 0;
         double p = 0.0;

@@ -22,6 +22,7 @@ class Identity : public StatelessLayer<Identity<T>, T> {
 
 public:
     using typename Base::State;
+    static constexpr bool runs_in_place = true;
     struct Options {
         std::size_t channels = 0;
     };

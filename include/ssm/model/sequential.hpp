@@ -102,7 +102,7 @@ public:
                  const Context& context) const {
         require_forward("ssm::Sequential", *this, u, y, context);
         const Workspace::Frame frame = context.workspace.frame();
-        const detail::Alternating<value_type> between(context.workspace, largest(u.shape()));
+        const auto between = scratch(context.workspace, u.shape());
         chain(u, y, context, between,
               [&](auto, const auto& layer, auto in, auto out, const Context& inner) {
                   layer.forward(in, out, inner);
@@ -114,7 +114,7 @@ public:
         static_assert((check_streaming<Layers>() && ...));
         require_forward("ssm::Sequential", *this, u, y, context);
         const Workspace::Frame frame = context.workspace.frame();
-        const detail::Alternating<value_type> between(context.workspace, largest(u.shape()));
+        const auto between = scratch(context.workspace, u.shape());
         chain(u, y, context, between,
               [&](auto i, const auto& layer, auto in, auto out, const Context& inner) {
                   layer.forward(in, out, std::get<i>(state.parts), inner);
@@ -125,7 +125,7 @@ public:
                  const Context& context) const {
         static_assert((check_trainable<Layers>() && ...));
         require_forward("ssm::Sequential", *this, u, y, context);
-        const auto between = [&](std::size_t part, const Shape& shape) {
+        const auto between = [&](auto part, const Shape& shape, const auto&) {
             cache.between[part].resize(shape);
             return cache.between[part].view();
         };
@@ -231,6 +231,17 @@ private:
         return size;
     }
 
+    /// Where the parts of an inference write: two buffers in turn, or where their input is.
+    [[nodiscard]] auto scratch(Workspace& workspace, const Shape& shape) const {
+        return [halves = detail::Alternating<value_type>(workspace, largest(shape))]<std::size_t I>(
+                   Index<I>, const Shape& out, const BatchView<value_type>& before) {
+            if constexpr (I > 0 && InPlaceLayer<Part<I>>)
+                return BatchView<value_type>(before.data(), out);
+            else
+                return halves.other(before, out);
+        };
+    }
+
     template <std::size_t I>
     static Context context_of(const Context& context) noexcept {
         if constexpr (time_is_gone<I>())
@@ -246,7 +257,8 @@ private:
         const std::array<Shape, count> shapes = output_shapes(u.shape());
         BatchView<value_type> before;
         const auto run = [&]<std::size_t I>(Index<I> index) {
-            const BatchView<value_type> out = I + 1 < count ? between(I, shapes[I]) : y;
+            const BatchView<value_type> out =
+                I + 1 < count ? between(Index<I>{}, shapes[I], before) : y;
             if constexpr (I == 0)
                 call(index, std::get<I>(layers), u, out, context_of<I>(context));
             else

@@ -32,14 +32,6 @@ public:
     /// Streams at rest.
     DiagonalState(const ModeShape& shape, std::size_t batch) { reset(shape, batch); }
 
-    /// Becomes `batch` streams at rest through systems of this shape; keeps its storage.
-    void reset(const ModeShape& shape, std::size_t batch) {
-        batch_ = batch;
-        channels_ = shape.channels;
-        modes_ = shape.modes;
-        data_.assign(batch * shape.channels * 2 * detail::padded<T>(shape.modes), T(0));
-    }
-
     [[nodiscard]] std::size_t batch() const noexcept { return batch_; }
     [[nodiscard]] std::size_t channels() const noexcept { return channels_; }
     [[nodiscard]] std::size_t modes() const noexcept { return modes_; }
@@ -55,6 +47,13 @@ public:
         return re(b, h) + stride();
     }
 
+    /// Makes this a state of `batch` streams at rest; keeps the memory.
+    void reset(const ModeShape& shape, std::size_t batch) {
+        batch_ = batch;
+        channels_ = shape.channels;
+        modes_ = shape.modes;
+        data_.assign(batch * channels_ * 2 * stride(), T(0));
+    }
     /// Puts all streams to rest.
     void reset() noexcept { std::fill(data_.begin(), data_.end(), T(0)); }
     /// Puts stream `b` to rest.
