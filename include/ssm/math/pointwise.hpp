@@ -23,14 +23,14 @@ inline namespace SSM_ARCH {
 /// y_i = f(x_i) for n consecutive numbers; y may be x.
 template <class F, std::floating_point T>
 SSM_INLINE void apply(const F& f, const T* x, T* y, std::size_t n) noexcept {
-    simd::for_each_pack<T>(
-        n, [&](auto lanes, std::size_t i) { lanes.store(y + i, f(lanes.load(x + i))); });
+    simd::for_each_pack<T>(n, [&](auto lanes, std::size_t i)
+                                  SSM_INLINE_LAMBDA { lanes.store(y + i, f(lanes.load(x + i))); });
 }
 
 /// dx_i = f'(x_i) dy_i for n consecutive numbers; dx may be x or dy.
 template <class F, std::floating_point T>
 SSM_INLINE void apply_adjoint(const F& f, const T* x, const T* dy, T* dx, std::size_t n) noexcept {
-    simd::for_each_pack<T>(n, [&](auto lanes, std::size_t i) {
+    simd::for_each_pack<T>(n, [&](auto lanes, std::size_t i) SSM_INLINE_LAMBDA {
         lanes.store(dx + i, f.derivative(lanes.load(x + i)) * lanes.load(dy + i));
     });
 }

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include <ssm/simd/intrinsics.hpp>
 #include <ssm/simd/pack.hpp>
@@ -141,6 +142,24 @@ SSM_INLINE Pack<T> fnma_exact(Pack<T> a, Same<T> b, Same<T> c) noexcept {
         const Pack<T> p = a * b;
         return (c - p) - product_error(a, b, p);
     }
+}
+
+/// 1 / x for x whose reciprocal is a normal number, to 0.7 ULP: with AVX-512 an estimate and Newton's
+/// iteration, a third of the time of a division.
+template <class T>
+SSM_INLINE Pack<T> reciprocal(Pack<T> x) noexcept {
+#if defined(__AVX512F__)
+    if constexpr (std::is_same_v<T, float>) {
+        const Pack<T> r = Pack<T>::of(_mm512_rcp14_ps(x.raw));
+        return fma(r, fnma(x, r, T(1)), r);
+    } else {
+        Pack<T> r = Pack<T>::of(_mm512_rcp14_pd(x.raw));
+        r = fma(r, fnma(x, r, T(1)), r);
+        return fma(r, fnma(x, r, T(1)), r);
+    }
+#else
+    return Pack<T>(T(1)) / x;
+#endif
 }
 
 /// c[0] + c[1] x + c[2] x^2 + ..., as two interleaved Horner chains in x2 = x^2: half the latency

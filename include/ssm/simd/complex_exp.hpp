@@ -52,13 +52,23 @@ SSM_INLINE Complex<V> divide_or_one(Complex<V> x, Complex<V> z) noexcept {
 
 }  // namespace detail
 
+namespace detail {
+
+/// expm1 / x, and 1 where x is 0 or subnormal.
+template <Numeric V>
+SSM_INLINE V divide_or_one(V expm1, V x) noexcept {
+    using T = Scalar<V>;
+    return simd::select(simd::abs(x) < V(std::numeric_limits<T>::min()), V(T(1)), expm1 / x);
+}
+
+}  // namespace detail
+
 /// phi1(x) = (e^x - 1) / x, with the limit 1 at 0. Expects x < infinity.
 ///
 /// Accuracy  3 ULP; tests/simd/complex_exp.test.cpp
 template <Numeric V>
 [[nodiscard]] SSM_INLINE V phi1(V x) noexcept {
-    using T = Scalar<V>;
-    return simd::select(x == V(T(0)), V(T(1)), simd::expm1(x) / x);
+    return detail::divide_or_one(simd::expm1(x), x);
 }
 
 /// phi1(z) = (e^z - 1) / z for finite complex z, with the limit 1 at 0.
@@ -80,9 +90,8 @@ struct ExpPhi1 {
 /// e^x and phi1(x) from one exponential. Accuracy as `exp` and `phi1`.
 template <Numeric V>
 [[nodiscard]] SSM_INLINE ExpPhi1<V> exp_phi1(V x) noexcept {
-    using T = Scalar<V>;
     const ExpPair<V> e = simd::exp_expm1(x);
-    return {e.exp, simd::select(x == V(T(0)), V(T(1)), e.expm1 / x)};
+    return {e.exp, detail::divide_or_one(e.expm1, x)};
 }
 
 /// e^z and phi1(z) from one exponential, one sine and one cosine. Accuracy as `exp` and `phi1`.

@@ -118,7 +118,8 @@ private:
 
 /// Runs `body(lanes, i)` for i = 0, width, 2 width, ...: with `AllLanes<T>` while whole packs fit
 /// into n, then once with `FirstLanes<T>` for what is left. The body reads and writes with
-/// `lanes.load(p + i)` and `lanes.store(p + i, x)`, and so is right for any n.
+/// `lanes.load(p + i)` and `lanes.store(p + i, x)`, and so is right for any n. Give the body
+/// `SSM_INLINE_LAMBDA`: it is instantiated twice.
 template <class T, class Body>
 SSM_INLINE void for_each_pack(std::size_t n, Body&& body) {
     std::size_t i = 0;

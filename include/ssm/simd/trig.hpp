@@ -57,7 +57,7 @@ SSM_INLINE SinCos<Pack<T>> sincos_reduced(Pack<T> x) noexcept {
     const Pack<T> n = round(x * T(0.63661977236758134));
     Pack<T> r = fnma_exact(n, C::half_pi[0], x);
     r = fnma_exact(n, C::half_pi[1], r);
-    r = select(n == T(0), x, fnma(n, C::half_pi[2], r));  // keeps the sign of zero
+    r = fnma(n, C::half_pi[2], r);
     const Pack<T> r2 = r * r;
     const Pack<T> r4 = r2 * r2;
     const Pack<T> sine = fma(r * r2, polynomial(r2, r4, C::s), r);
@@ -71,7 +71,8 @@ SSM_INLINE SinCos<Pack<T>> sincos_reduced(Pack<T> x) noexcept {
     const Pack<T> sin_x = flip_sign(select(even, sine, cosine), high);
     const Pack<T> cos_x = flip_sign(select(even, cosine, sine), bit_xor(high, odd));
     const Mask<T> first = even && from_bits<T>(bit_or(high, bits(Pack<T>(T(1))))) > T(0);
-    return {sin_x, cos_x, select(first, cosine_m1, cos_x - T(1))};
+    // sin(-0) = -0, which the sums above lose.
+    return {select(x == T(0), x, sin_x), cos_x, select(first, cosine_m1, cos_x - T(1))};
 }
 
 /// Recomputes lanes that are out of range with the standard library.
