@@ -11,6 +11,8 @@
 #include <ssm/core/rng.hpp>
 #include <ssm/core/tensor.hpp>
 #include <ssm/core/weights.hpp>
+#include <ssm/layer/detail/column_norm.hpp>
+#include <ssm/layer/detail/row_sums.hpp>
 #include <ssm/layer/stateless.hpp>
 #include <ssm/math/product.hpp>
 
@@ -56,8 +58,8 @@ public:
         require_forward("ssm::Linear", *this, u, y, context);
         if (u.empty())
             return;
-        fill_bias(y);
-        math::product_transposed<T>(u.matrix(), weight.matrix(), y.matrix(), !bias.empty());
+        math::product_transposed<T>(u.matrix(), weight.matrix(),
+                                    bias.empty() ? nullptr : bias.data(), y.matrix());
     }
     void forward(BatchView<const T> u, BatchView<T> y, Cache&, const Context& context) const {
         forward(u, y, context);
@@ -81,10 +83,15 @@ public:
         require_backward("ssm::Linear", *this, u, dy, du, context);
         if (u.empty())
             return;
-        math::add_product_of_transpose<T>(dy.matrix(), u.matrix(), gradient.weight.matrix());
+        math::add_product_of_transpose<T>(dy.matrix(), u.matrix(), gradient.weight.matrix(),
+                                          context.workspace);
         if (!bias.empty())
-            MatrixMap<T>(gradient.bias.data(), 1, static_cast<Eigen::Index>(bias.size())) +=
-                dy.matrix().colwise().sum();
+            detail::sum_over_rows<T>(
+                dy.shape().rows(), bias.size(), context.workspace, gradient.bias.data(),
+                [&](std::size_t begin, std::size_t end, T* sums, std::size_t) {
+                    for (std::size_t row = begin; row < end; ++row)
+                        detail::add_row(dy.data() + row * bias.size(), bias.size(), sums);
+                });
         if (!du.empty())
             math::product<T>(dy.matrix(), weight.matrix(), du.matrix());
     }
@@ -98,13 +105,6 @@ public:
 
     Tensor<T> weight;
     Tensor<T> bias;  ///< empty without bias
-
-private:
-    void fill_bias(BatchView<T> y) const {
-        if (!bias.empty())
-            y.matrix().rowwise() = Eigen::Map<const Eigen::RowVectorX<T>>(
-                bias.data(), static_cast<Eigen::Index>(bias.size()));
-    }
 };
 
 }  // namespace ssm
