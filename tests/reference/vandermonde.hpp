@@ -16,10 +16,12 @@ struct VandermondeReference {
     std::size_t length;
 
     [[nodiscard]] Number pole(std::size_t h, std::size_t n) const {
-        return {modes.pole_re[modes.pole(h, n)], modes.pole_im[modes.pole(h, n)]};
+        const std::size_t i = modes.pole(h, n);
+        return std::complex<double>(modes.pole_re[i], modes.pole_im[i]);
     }
     [[nodiscard]] Number residue(std::size_t c, std::size_t h, std::size_t n) const {
-        return {modes.residue_re[modes.residue(c, h, n)], modes.residue_im[modes.residue(c, h, n)]};
+        const std::size_t i = modes.residue(c, h, n);
+        return std::complex<double>(modes.residue_re[i], modes.residue_im[i]);
     }
 
     /// K (heads, H, L)

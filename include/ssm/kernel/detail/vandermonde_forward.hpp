@@ -31,6 +31,7 @@ template <class T, class Arch>
 class VandermondeForward {
     using Number = simd::Complex<simd::Pack<double>>;
     static constexpr std::size_t lanes = simd::width<double>;
+    static constexpr std::size_t packs = vandermonde_block<T> / simd::width<T>;
     static constexpr std::size_t doublings = std::bit_width(lanes) - 1;
     static constexpr std::size_t block = vandermonde_block<T>;
 #if defined(__AVX512F__) || defined(__aarch64__)
@@ -50,8 +51,9 @@ public:
           coarse_(workspace.take<T>(2 * padded_ * tile_rows)),
           steps_(workspace.take<T>(2 * padded_ * tile_rows)),
           row_(workspace.take<T>(block)),
+          jumps_(workspace.take<T>(2 * padded_ * packs)),
           squares_(workspace.take<double>(2 * padded_ * (doublings + 1))),
-          jump_(workspace.take<double>(2 * padded_)),
+          tile_step_(workspace.take<double>(2 * padded_)),
           power_(workspace.take<double>(2 * padded_)) {}
 
     /// Prepares the columns for the poles of a channel.
@@ -60,7 +62,9 @@ public:
         for (std::size_t n = 0; n < padded_; n += lanes)
             fill_steps(n);
         for (std::size_t n = 0; n < modes_; ++n)
-            fill_fine(n);
+            fill_first(n);
+        for (std::size_t n = 0; n < modes_; ++n)
+            fill_others(n);
     }
 
     /// The kernel of one head of this channel.
@@ -101,45 +105,72 @@ private:
         simd::store_rounded(to + padded_ + n, x.im);
     }
 
-    /// For the modes n .. n + lanes - 1: z, z^2, z^4, ..., z^lanes; Z^1 .. Z^(tile_rows - 1) in T;
-    /// Z^tile_rows.
+    /// For the modes n .. n + lanes - 1, W lanes in a pack of T: z, z^2, z^4, ..., z^lanes in double;
+    /// z^(W j) and Z^i in T; Z^tile_rows.
     void fill_steps(std::size_t n) noexcept {
         Number z = load_pair(squares_.data(), n);
         for (std::size_t k = 1; k <= doublings; ++k) {
             z = z * z;
             store_pair(squares_.data() + 2 * padded_ * k, n, z);
         }
-        for (std::size_t s = lanes; s < block; s *= 2)
+        for (std::size_t s = lanes; s < simd::width<T>; s *= 2)
             z = z * z;
-        Number power = z;
-        for (std::size_t i = 1; i < tile_rows; ++i) {
-            store_pair(steps_.data() + 2 * padded_ * i, n, power);
-            power = power * z;
-        }
-        store_pair(jump_.data(), n, power);
+        const Number Z = fill_powers<packs>(jumps_.data(), n, z);
+        store_pair(tile_step_.data(), n, fill_powers<tile_rows>(steps_.data(), n, Z));
     }
 
-    /// z^s for s below block, of mode n. The first `lanes` of them from the bits of s: z^s is the product
-    /// of those z^(2^k) whose bit k is set.
-    void fill_fine(std::size_t n) noexcept {
-        const auto square = [&](std::size_t k) SSM_INLINE_LAMBDA {
-            const double* from = squares_.data() + 2 * padded_ * k + n;
-            return Number{simd::Pack<double>(from[0]), simd::Pack<double>(-from[padded_])};
-        };
+    /// z^1 .. z^(count - 1) behind an unused place; returns z^count.
+    template <std::size_t count>
+    Number fill_powers(T* to, std::size_t n, Number z) noexcept {
+        Number power = z;
+        for (std::size_t i = 1; i < count; ++i) {
+            store_pair(to + 2 * padded_ * i, n, power);
+            power = power * z;
+        }
+        return power;
+    }
+
+    /// The first pack of conj(z^s) of mode n, in double.
+    void fill_first(std::size_t n) noexcept {
+        T* row = fine_.data() + 2 * block * n;
+        Number power = first_powers(n);
+        for (std::size_t s = 0; s < simd::width<T>; s += lanes) {
+            simd::store_rounded(row + s, power.re);
+            simd::store_rounded(row + block + s, power.im);
+            power = power * square(doublings, n);
+        }
+    }
+
+    /// The other packs, by products with conj(z^(W j)): two roundings more. Not in one loop with
+    /// `fill_first`, whose halves of packs must have reached memory before they are read as one.
+    void fill_others(std::size_t n) noexcept {
+        using Powers = simd::Complex<simd::Pack<T>>;
+        T* row = fine_.data() + 2 * block * n;
+        const Powers first{simd::load(row), simd::load(row + block)};
+        for (std::size_t j = 1; j < packs; ++j) {
+            const T* jump = jumps_.data() + 2 * padded_ * j + n;
+            const Powers next =
+                first * Powers{simd::Pack<T>(jump[0]), simd::Pack<T>(-jump[padded_])};
+            simd::store(row + j * simd::width<T>, next.re);
+            simd::store(row + block + j * simd::width<T>, next.im);
+        }
+    }
+
+    /// conj(z^s) for s below lanes, from the bits of s: the product of those z^(2^k) whose bit k is set.
+    [[nodiscard]] SSM_INLINE Number first_powers(std::size_t n) const noexcept {
         Number power{simd::Pack<double>(1.0), simd::Pack<double>(0.0)};
         simd::unroll<doublings>([&](auto k) SSM_INLINE_LAMBDA {
             const auto is_set = bit_of_lane(k);
-            const Number factor = square(k);
+            const Number factor = square(k, n);
             power = power * Number{simd::select(is_set, factor.re, simd::Pack<double>(1.0)),
                                    simd::select(is_set, factor.im, simd::Pack<double>(0.0))};
         });
-        const Number jump = square(doublings);
-        T* row = fine_.data() + 2 * block * n;
-        for (std::size_t s = 0; s < block; s += lanes) {
-            simd::store_rounded(row + s, power.re);
-            simd::store_rounded(row + block + s, power.im);
-            power = power * jump;
-        }
+        return power;
+    }
+    /// conj(z^(2^k)) of mode n in all lanes.
+    [[nodiscard]] SSM_INLINE Number square(std::size_t k, std::size_t n) const noexcept {
+        const double* from = squares_.data() + 2 * padded_ * k + n;
+        return {simd::Pack<double>(from[0]), simd::Pack<double>(-from[padded_])};
     }
 
     /// The lanes whose number has bit k.
@@ -155,7 +186,7 @@ private:
         for (std::size_t n = 0; n < padded_; n += lanes) {
             const Number power = load_pair(power_.data(), n);
             store_pair(coarse_.data(), n, power);
-            store_pair(power_.data(), n, power * load_pair(jump_.data(), n));
+            store_pair(power_.data(), n, power * load_pair(tile_step_.data(), n));
         }
         for (std::size_t n = 0; n < padded_; n += simd::width<T>) {
             const auto first = load_pair(coarse_.data(), n);
@@ -203,13 +234,14 @@ private:
     std::size_t modes_;
     std::size_t padded_;
     std::size_t length_;
-    std::span<T> fine_;          // (modes, 2, block): Re z^s, -Im z^s
-    std::span<T> coarse_;        // (tile_rows, 2, padded): r Z^q
-    std::span<T> steps_;         // (tile_rows, 2, padded): Z^i
-    std::span<T> row_;           // a row of which not all is wanted
-    std::span<double> squares_;  // (doublings + 1, 2, padded): z^(2^k)
-    std::span<double> jump_;     // (2, padded): Z^tile_rows
-    std::span<double> power_;    // (2, padded): r Z^q
+    std::span<T> fine_;            // (modes, 2, block): Re z^s, -Im z^s
+    std::span<T> coarse_;          // (tile_rows, 2, padded): r Z^q
+    std::span<T> steps_;           // (tile_rows, 2, padded): Z^i
+    std::span<T> row_;             // a row of which not all is wanted
+    std::span<T> jumps_;           // (packs, 2, padded): z^(W j)
+    std::span<double> squares_;    // (doublings + 1, 2, padded): z^(2^k)
+    std::span<double> tile_step_;  // (2, padded): Z^tile_rows
+    std::span<double> power_;      // (2, padded): r Z^q
 };
 
 }  // namespace ssm::detail
