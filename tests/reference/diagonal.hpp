@@ -1,9 +1,13 @@
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <complex>
 #include <cstddef>
-#include <functional>
+#include <cstdint>
+#include <limits>
 #include <random>
+#include <span>
 #include <vector>
 
 #include <ssm/core/batch.hpp>
@@ -60,7 +64,8 @@ inline ssm::Modes random_modes(ssm::ModeShape shape, unsigned seed) {
     for (std::size_t i = 0; i < shape.poles(); ++i) {
         const double decay = std::pow(10.0, -3.0 * uniform(random));
         const double angle = 3.14159 * std::pow(uniform(random), 2.0) * (i % 2 == 0 ? 1.0 : -1.0);
-        const std::complex<double> z = std::polar(std::exp(-decay), i % 5 == 3 ? (i % 2 == 0 ? 3.141592653589793 : 0.0) : angle);
+        const std::complex<double> z = std::polar(
+            std::exp(-decay), i % 5 == 3 ? (i % 2 == 0 ? 3.141592653589793 : 0.0) : angle);
         modes.pole_re[i] = i == 7 ? 0.0 : z.real();
         modes.pole_im[i] = i == 7 || i % 5 == 3 ? 0.0 : z.imag();
     }
@@ -104,5 +109,70 @@ double relative_difference(const ssm::Batch<T>& a, const ssm::Batch<double>& b) 
     }
     return difference / largest;
 }
+
+/// Sequences through a bank of systems: what all evaluations are given, and what they should answer.
+template <class T>
+struct DiagonalProblem {
+    DiagonalProblem(ssm::ModeShape sizes, std::size_t batch, std::size_t length, bool has_skip, unsigned seed)
+        : modes(random_modes(sizes, seed)), u(random_batch<T>({batch, length, sizes.channels}, seed + 1)) {
+        if (has_skip)
+            for (std::size_t i = 0; i < sizes.heads * sizes.channels; ++i)
+                skip.push_back(static_cast<T>(0.25 * static_cast<double>(i % 7) - 0.5));
+    }
+
+    /// Marks about one step in `period` as a reset, and lets row b end b steps early.
+    void interrupt(unsigned period) {
+        std::mt19937 random(period);
+        mask.resize(u.batch() * u.length());
+        for (std::uint8_t& m : mask)
+            m = random() % period == 0 ? 1 : 0;
+        for (std::size_t b = 0; b < u.batch(); ++b)
+            lengths.push_back(u.length() - std::min(u.length(), 2 * b));
+    }
+    [[nodiscard]] ssm::Context context(ssm::Workspace& workspace) const {
+        const ssm::ResetMask resets(mask.empty() ? nullptr : mask.data(), {u.batch(), u.length(), 1});
+        return ssm::Context(workspace).with_resets(resets).with_lengths(lengths);
+    }
+    [[nodiscard]] DiagonalReference reference() const {
+        return {modes, std::vector<double>(skip.begin(), skip.end())};
+    }
+    /// The answer from rest, and the state it leaves.
+    [[nodiscard]] ssm::Batch<double> answer(DiagonalReference::State& state) const {
+        ssm::Workspace workspace;
+        state = reference().rest(u.batch());
+        return reference().forward(converted<double>(u), state, context(workspace));
+    }
+    [[nodiscard]] ssm::Batch<T> output() const {
+        return ssm::Batch<T>(u.batch(), u.length(), modes.shape.heads * modes.shape.channels);
+    }
+
+    ssm::Modes modes;
+    ssm::Batch<T> u;
+    std::vector<T> skip;
+    std::vector<std::uint8_t> mask;
+    std::vector<std::size_t> lengths;
+};
+
+/// Largest difference of two states relative to the largest number in them (at least 1).
+template <class State>
+double state_difference(const State& state, const DiagonalReference::State& expected) {
+    double difference = 0.0;
+    double largest = 1.0;
+    for (std::size_t b = 0; b < state.batch(); ++b)
+        for (std::size_t h = 0; h < state.channels(); ++h)
+            for (std::size_t n = 0; n < state.modes(); ++n) {
+                const auto s = expected[(b * state.channels() + h) * state.modes() + n];
+                const std::complex<double> found(static_cast<double>(state.re(b, h)[n]),
+                                                 static_cast<double>(state.im(b, h)[n]));
+                difference = std::max(difference, std::abs(found - s));
+                largest = std::max(largest, std::abs(s));
+            }
+    return difference / largest;
+}
+
+/// What sums of rounded terms may differ by. Terms of alternating sign add up to outputs smaller than themselves,
+/// and slow modes keep their rounding errors for up to 1000 steps: hence 200 roundings.
+template <class T>
+inline constexpr double diagonal_tolerance = 200.0 * static_cast<double>(std::numeric_limits<T>::epsilon());
 
 }  // namespace ssm_test
