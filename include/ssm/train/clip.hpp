@@ -46,15 +46,13 @@ template <class L>
         [&](std::string_view, const WeightTraits& traits, const auto& tensor) {
             if (traits.role != WeightRole::trained)
                 return;
-            sum += detail::parallel_sum(tensor.size(), detail::weight_grain,
-                                        [&](std::size_t begin, std::size_t end) {
-                                            double part = 0.0;
-                                            for (std::size_t i = begin; i < end; ++i) {
-                                                const double entry = static_cast<double>(tensor[i]);
-                                                part += entry * entry;
-                                            }
-                                            return part;
-                                        });
+            sum += detail::parallel_sum(
+                tensor.size(), detail::weight_grain, [&](std::size_t begin, std::size_t end) {
+                    return detail::interleaved_sum(begin, end, [&](std::size_t i) {
+                        const auto entry = static_cast<double>(tensor[i]);
+                        return entry * entry;
+                    });
+                });
         },
         gradient);
     return std::sqrt(sum);

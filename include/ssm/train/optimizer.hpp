@@ -13,6 +13,7 @@
 #include <vector>
 
 #include <ssm/core/concepts.hpp>
+#include <ssm/core/config.hpp>
 #include <ssm/core/error.hpp>
 #include <ssm/core/parallel.hpp>
 #include <ssm/core/tensor.hpp>
@@ -52,7 +53,7 @@ void update_range(const UpdatePart<Update, T, N>& part, std::size_t first, std::
     T* weight = part.weight + first;
     const T* gradient = part.gradient + first;
     if (part.role == WeightRole::statistic) {
-        simd::for_each_pack<T>(n, [&](auto lanes, std::size_t i) {
+        simd::for_each_pack<T>(n, [&](auto lanes, std::size_t i) SSM_INLINE_LAMBDA {
             lanes.store(weight + i, simd::fma(V(part.momentum), lanes.load(gradient + i),
                                               lanes.load(weight + i)));
         });
@@ -62,7 +63,7 @@ void update_range(const UpdatePart<Update, T, N>& part, std::size_t first, std::
     // compiler knows.
     const Update update = part.update;
     const std::array<T*, N> moments = part.moments;
-    simd::for_each_pack<T>(n, [&](auto lanes, std::size_t i) {
+    simd::for_each_pack<T>(n, [&](auto lanes, std::size_t i) SSM_INLINE_LAMBDA {
         V w = lanes.load(weight + i);
         std::array<V, N> m;
         for (std::size_t k = 0; k != N; ++k)

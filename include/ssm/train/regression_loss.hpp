@@ -42,14 +42,12 @@ Loss reduce(const Function& f, BatchView<const T> y, BatchView<const T> target, 
     const T slope_scale = static_cast<T>(scale);
     const double sum = ssm::detail::parallel_sum(
         y.size(), std::size_t{16384}, [&](std::size_t begin, std::size_t end) {
-            double part = 0.0;
-            for (std::size_t i = begin; i < end; ++i) {
+            return ssm::detail::interleaved_sum(begin, end, [&](std::size_t i) {
                 const Point<T> at = f.point(y.data()[i], target.data()[i]);
-                part += static_cast<double>(at.value);
                 if (!dy.empty())
                     dy.data()[i] = slope_scale * at.slope;
-            }
-            return part;
+                return static_cast<double>(at.value);
+            });
         });
     return {scale * sum, weight};
 }

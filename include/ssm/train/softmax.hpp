@@ -30,7 +30,7 @@ template <class T, class Arch = simd::Arch>
 [[nodiscard]] T row_max(std::span<const T> z) noexcept {
     constexpr T lowest = -std::numeric_limits<T>::infinity();
     simd::Pack<T> max(lowest);
-    simd::for_each_pack<T>(z.size(), [&](auto lanes, std::size_t c) {
+    simd::for_each_pack<T>(z.size(), [&](auto lanes, std::size_t c) SSM_INLINE_LAMBDA {
         max = simd::max(max, within(lanes, lanes.load(z.data() + c), lowest));
     });
     return simd::reduce_max(max);
@@ -41,7 +41,7 @@ template <class T, class Arch = simd::Arch>
 template <class T, class Arch = simd::Arch>
 T exponentials(std::span<const T> z, T max, T* result) noexcept {
     simd::Pack<T> sum(T(0));
-    simd::for_each_pack<T>(z.size(), [&](auto lanes, std::size_t c) {
+    simd::for_each_pack<T>(z.size(), [&](auto lanes, std::size_t c) SSM_INLINE_LAMBDA {
         const simd::Pack<T> e = simd::exp(lanes.load(z.data() + c) - simd::Pack<T>(max));
         lanes.store(result + c, e);
         sum += within(lanes, e, T(0));
@@ -53,7 +53,7 @@ T exponentials(std::span<const T> z, T max, T* result) noexcept {
 template <class T, class Arch = simd::Arch>
 [[nodiscard]] T exponential_sum(std::span<const T> z, T max) noexcept {
     simd::Pack<T> sum(T(0));
-    simd::for_each_pack<T>(z.size(), [&](auto lanes, std::size_t c) {
+    simd::for_each_pack<T>(z.size(), [&](auto lanes, std::size_t c) SSM_INLINE_LAMBDA {
         sum += within(lanes, simd::exp(lanes.load(z.data() + c) - simd::Pack<T>(max)), T(0));
     });
     return simd::reduce_add(sum);
