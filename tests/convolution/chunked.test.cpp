@@ -39,19 +39,22 @@ TEMPLATE_TEST_CASE("chunks equal the recurrence for all sizes", "[chunked]", flo
                     continue;
                 const std::size_t heads = 1 + (channels + modes + length) % 3;
                 CAPTURE(channels, modes, heads, length);
-                const DiagonalProblem<T> problem({channels, modes, heads}, 2, length, length % 2 == 0, 7);
+                const DiagonalProblem<T> problem({channels, modes, heads}, 2, length,
+                                                 length % 2 == 0, 7);
                 DiagonalReference::State expected_state;
                 const Batch<double> expected = problem.answer(expected_state);
                 Workspace workspace;
                 Batch<T> y = problem.output();
                 DiagonalState<T> state(problem.modes.shape, 2);
-                ssm::chunked_forward<T>(problem.modes, problem.skip, problem.u, y, state, workspace);
+                ssm::chunked_forward<T>(problem.modes, problem.skip, problem.u, y, state,
+                                        workspace);
                 REQUIRE(relative_difference(y, expected) < diagonal_tolerance<T>);
                 REQUIRE(state_difference(state, expected_state) < diagonal_tolerance<T>);
             }
 }
 
-TEMPLATE_TEST_CASE("chunked blocks, recurrent blocks and steps continue each other", "[chunked]", float, double) {
+TEMPLATE_TEST_CASE("chunked blocks, recurrent blocks and steps continue each other", "[chunked]",
+                   float, double) {
     using T = TestType;
     const DiagonalProblem<T> problem({19, 9, 2}, 1, 2000, true, 11);
     const ssm::DiagonalSystem<T> system(problem.modes);
@@ -93,12 +96,14 @@ TEMPLATE_TEST_CASE("chunks honour resets and lengths", "[chunked]", float, doubl
             DiagonalState<T> state(problem.modes.shape, 3);
             Batch<T> y = problem.output();
             y.fill(std::numeric_limits<T>::quiet_NaN());
-            ssm::chunked_forward<T>(problem.modes, problem.skip, problem.u, y, state, problem.context(workspace));
+            ssm::chunked_forward<T>(problem.modes, problem.skip, problem.u, y, state,
+                                    problem.context(workspace));
             CHECK(relative_difference(y, expected) < diagonal_tolerance<T>);
             CHECK(state_difference(state, expected_state) < diagonal_tolerance<T>);
 
             Batch<T> again = problem.output();
-            ssm::chunked_forward<T>(problem.modes, problem.skip, problem.u, again, problem.context(workspace));
+            ssm::chunked_forward<T>(problem.modes, problem.skip, problem.u, again,
+                                    problem.context(workspace));
             CHECK(again == y);
         }
 }
@@ -123,7 +128,8 @@ TEST_CASE("half a million steps in float keep the accuracy of a thousand", "[chu
         const Batch<float> u = ssm_test::random_batch<float>({1, 100'000, shape.channels}, part);
         Batch<float> y(u.shape());
         ssm::chunked_forward<float>(modes, {}, u, y, state, workspace);
-        const Batch<double> expected = reference.forward(ssm_test::converted<double>(u), exact, workspace);
+        const Batch<double> expected =
+            reference.forward(ssm_test::converted<double>(u), exact, workspace);
         // One rounding of the state each 16 or 32 steps, some 300 to 600 of them in memory, at random: 25 eps.
         CHECK(relative_difference(y, expected) < 1e-5);
     }
@@ -154,14 +160,16 @@ TEST_CASE("chunks give the same bits for any number of threads", "[chunked]") {
         ssm::set_threads(threads);
         Workspace workspace;
         results.push_back(problem.output());
-        ssm::chunked_forward<float>(problem.modes, problem.skip, problem.u, results.back(), workspace);
+        ssm::chunked_forward<float>(problem.modes, problem.skip, problem.u, results.back(),
+                                    workspace);
     }
     ssm::set_threads(0);
     CHECK(results[0] == results[1]);
     CHECK(results[0] == results[2]);
 }
 
-TEST_CASE("scratch memory of chunks does not grow with the length, and warm calls do not allocate", "[chunked]") {
+TEST_CASE("scratch memory of chunks does not grow with the length, and warm calls do not allocate",
+          "[chunked]") {
     ssm::set_threads(1);
     Workspace workspace;
     const DiagonalProblem<float> problem({20, 6, 1}, 2, 1000, true, 4);
@@ -193,10 +201,13 @@ TEST_CASE("chunks refuse arguments of the wrong shape and take empty ones", "[ch
     Batch<float> y = problem.output();
     const Batch<float> wide(2, 5, 5);
     DiagonalState<float> other(problem.modes.shape, 3);
-    CHECK_THROWS_AS(ssm::chunked_forward<float>(problem.modes, problem.skip, wide, y, workspace), ssm::ShapeError);
-    CHECK_THROWS_AS(ssm::chunked_forward<float>(problem.modes, problem.skip, problem.u, y, other, workspace),
+    CHECK_THROWS_AS(ssm::chunked_forward<float>(problem.modes, problem.skip, wide, y, workspace),
                     ssm::ShapeError);
+    CHECK_THROWS_AS(
+        ssm::chunked_forward<float>(problem.modes, problem.skip, problem.u, y, other, workspace),
+        ssm::ShapeError);
     const Batch<float> nothing(2, 0, 4);
     Batch<float> no_output(2, 0, 8);
-    CHECK_NOTHROW(ssm::chunked_forward<float>(problem.modes, problem.skip, nothing, no_output, workspace));
+    CHECK_NOTHROW(
+        ssm::chunked_forward<float>(problem.modes, problem.skip, nothing, no_output, workspace));
 }

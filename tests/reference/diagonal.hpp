@@ -113,8 +113,10 @@ double relative_difference(const ssm::Batch<T>& a, const ssm::Batch<double>& b) 
 /// Sequences through a bank of systems: what all evaluations are given, and what they should answer.
 template <class T>
 struct DiagonalProblem {
-    DiagonalProblem(ssm::ModeShape sizes, std::size_t batch, std::size_t length, bool has_skip, unsigned seed)
-        : modes(random_modes(sizes, seed)), u(random_batch<T>({batch, length, sizes.channels}, seed + 1)) {
+    DiagonalProblem(ssm::ModeShape sizes, std::size_t batch, std::size_t length, bool has_skip,
+                    unsigned seed)
+        : modes(random_modes(sizes, seed)),
+          u(random_batch<T>({batch, length, sizes.channels}, seed + 1)) {
         if (has_skip)
             for (std::size_t i = 0; i < sizes.heads * sizes.channels; ++i)
                 skip.push_back(static_cast<T>(0.25 * static_cast<double>(i % 7) - 0.5));
@@ -130,7 +132,8 @@ struct DiagonalProblem {
             lengths.push_back(u.length() - std::min(u.length(), 2 * b));
     }
     [[nodiscard]] ssm::Context context(ssm::Workspace& workspace) const {
-        const ssm::ResetMask resets(mask.empty() ? nullptr : mask.data(), {u.batch(), u.length(), 1});
+        const ssm::ResetMask resets(mask.empty() ? nullptr : mask.data(),
+                                    {u.batch(), u.length(), 1});
         return ssm::Context(workspace).with_resets(resets).with_lengths(lengths);
     }
     [[nodiscard]] DiagonalReference reference() const {
@@ -173,6 +176,7 @@ double state_difference(const State& state, const DiagonalReference::State& expe
 /// What sums of rounded terms may differ by. Terms of alternating sign add up to outputs smaller than themselves,
 /// and slow modes keep their rounding errors for up to 1000 steps: hence 200 roundings.
 template <class T>
-inline constexpr double diagonal_tolerance = 200.0 * static_cast<double>(std::numeric_limits<T>::epsilon());
+inline constexpr double diagonal_tolerance = 200.0 *
+                                             static_cast<double>(std::numeric_limits<T>::epsilon());
 
 }  // namespace ssm_test

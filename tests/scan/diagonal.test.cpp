@@ -63,14 +63,16 @@ void step_through(const DiagonalProblem<T>& problem, const DiagonalSystem<T>& sy
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("steps and blocks equal the recurrence for all sizes", "[diagonal]", float, double) {
+TEMPLATE_TEST_CASE("steps and blocks equal the recurrence for all sizes", "[diagonal]", float,
+                   double) {
     using T = TestType;
     for (const std::size_t channels : Sizes{1, 2, 3, 5, 8, 9, 15, 16, 17, 31, 40})
         for (const std::size_t modes : Sizes{1, 2, 3, 8, 16, 31, 32, 33})
             for (const std::size_t length : Sizes{1, 2, 33, 100}) {
                 const std::size_t heads = 1 + (channels + modes + length) % 3;
                 CAPTURE(channels, modes, heads, length);
-                const DiagonalProblem<T> problem({channels, modes, heads}, 2, length, length % 2 == 0, 7);
+                const DiagonalProblem<T> problem({channels, modes, heads}, 2, length,
+                                                 length % 2 == 0, 7);
                 const DiagonalSystem<T> system(problem.modes);
                 DiagonalReference::State expected_state;
                 const Batch<double> expected = problem.answer(expected_state);
@@ -89,8 +91,8 @@ TEMPLATE_TEST_CASE("steps and blocks equal the recurrence for all sizes", "[diag
             }
 }
 
-TEMPLATE_TEST_CASE("any split of a sequence into blocks and steps agrees with the whole", "[diagonal]", float,
-                   double) {
+TEMPLATE_TEST_CASE("any split of a sequence into blocks and steps agrees with the whole",
+                   "[diagonal]", float, double) {
     using T = TestType;
     for (const std::size_t channels : Sizes{1, 3, 16, 20}) {
         const DiagonalProblem<T> problem({channels, 9, 2}, 2, 300, true, 11);
@@ -138,7 +140,8 @@ TEMPLATE_TEST_CASE("resets and lengths are honoured", "[diagonal]", float, doubl
             CHECK(state_difference(state, expected_state) < diagonal_tolerance<T>);
 
             Batch<T> again = problem.output();
-            ssm::diagonal_forward<T>(problem.modes, problem.skip, problem.u, again, problem.context(workspace));
+            ssm::diagonal_forward<T>(problem.modes, problem.skip, problem.u, again,
+                                     problem.context(workspace));
             CHECK(again == y);
         }
 }
@@ -175,13 +178,16 @@ TEST_CASE("a million steps in float stay near the recurrence in double", "[diago
         system.forward(u, {}, y, block_state, workspace);
         for (std::size_t l = 0; l < block; ++l)
             system.step(u.view().row(0, l), {}, stepped.view().row(0, l), state);
-        const Batch<double> expected = reference.forward(ssm_test::converted<double>(u), exact, workspace);
+        const Batch<double> expected =
+            reference.forward(ssm_test::converted<double>(u), exact, workspace);
         for (std::size_t h = 0; h < shape.channels; ++h) {
             largest[h] = std::max(largest[h], std::abs(exact[h]));
             for (std::size_t l = 0; l < block; ++l) {
                 const double truth = expected(0, l, h);
-                error[h] = std::max(error[h], std::abs(static_cast<double>(stepped(0, l, h)) - truth));
-                block_error[h] = std::max(block_error[h], std::abs(static_cast<double>(y(0, l, h)) - truth));
+                error[h] =
+                    std::max(error[h], std::abs(static_cast<double>(stepped(0, l, h)) - truth));
+                block_error[h] =
+                    std::max(block_error[h], std::abs(static_cast<double>(y(0, l, h)) - truth));
             }
         }
     }
@@ -191,9 +197,11 @@ TEST_CASE("a million steps in float stay near the recurrence in double", "[diago
         CAPTURE(h, decay, is_constant);
         CHECK(error[h] < epsilon / decay * largest[h]);
         CHECK(block_error[h] < epsilon / decay * largest[h]);
-        if (!is_constant && h % angles.size() < 2) {  // slow modes: a coefficient z would be wrong by eps / decay
+        if (!is_constant &&
+            h % angles.size() < 2) {  // slow modes: a coefficient z would be wrong by eps / decay
             CHECK(error[h] < 0.05 * epsilon / decay * largest[h] + 10.0 * epsilon * largest[h]);
-            CHECK(block_error[h] < 0.05 * epsilon / decay * largest[h] + 10.0 * epsilon * largest[h]);
+            CHECK(block_error[h] <
+                  0.05 * epsilon / decay * largest[h] + 10.0 * epsilon * largest[h]);
         }
     }
 }
@@ -295,7 +303,8 @@ TEST_CASE("arguments of the wrong shape are refused", "[diagonal]") {
     auto other = system.rest_state(3);
     const std::vector<float> skip(4);
     CHECK_THROWS_AS(system.forward(wide, problem.skip, y, state, workspace), ssm::ShapeError);
-    CHECK_THROWS_AS(system.forward(problem.u, problem.skip, narrow, state, workspace), ssm::ShapeError);
+    CHECK_THROWS_AS(system.forward(problem.u, problem.skip, narrow, state, workspace),
+                    ssm::ShapeError);
     CHECK_THROWS_AS(system.forward(problem.u, problem.skip, y, other, workspace), ssm::ShapeError);
     CHECK_THROWS_AS(system.forward(problem.u, skip, y, state, workspace), ssm::ShapeError);
     CHECK_THROWS_AS(DiagonalSystem<float>(Modes({4, 0, 1})), ssm::ShapeError);

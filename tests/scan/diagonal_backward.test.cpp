@@ -32,7 +32,8 @@ double loss(const DiagonalProblem<double>& problem, const Batch<double>& dy) {
     return std::inner_product(y.data(), y.data() + y.size(), dy.data(), 0.0);
 }
 
-double central_difference(const DiagonalProblem<double>& problem, const Batch<double>& dy, double& number) {
+double central_difference(const DiagonalProblem<double>& problem, const Batch<double>& dy,
+                          double& number) {
     const double before = number;
     const double h = 1e-5;
     number = before + h;
@@ -71,7 +72,8 @@ TEST_CASE("gradients of recurrences equal central differences", "[diagonal]") {
                 DiagonalProblem<double> problem({channels, modes, heads}, 3, length, true, 9);
                 if (modes != 3)
                     problem.interrupt(40);
-                const Batch<double> dy = ssm_test::random_batch<double>(problem.output().shape(), 10);
+                const Batch<double> dy =
+                    ssm_test::random_batch<double>(problem.output().shape(), 10);
                 const Gradient<double> gradient(problem, dy);
                 std::mt19937 random(5);
                 // The differences lose 1e-11 to rounding and 1e-10 L^3 to the third derivative.
@@ -102,10 +104,11 @@ TEST_CASE("gradients in float are near those in double", "[diagonal]") {
         const Gradient<double> expected(exact, ssm_test::converted<double>(dy));
         CHECK(ssm_test::relative_difference(gradient.du, expected.du) < 1e-5);
         const auto compare = [](const auto& found, const auto& truth) {
-            const double largest = *std::ranges::max_element(
-                truth, {}, [](double x) { return std::abs(x); });
+            const double largest =
+                *std::ranges::max_element(truth, {}, [](double x) { return std::abs(x); });
             for (std::size_t i = 0; i < truth.size(); ++i)
-                CHECK(std::abs(static_cast<double>(found[i]) - truth[i]) < 1e-4 * std::abs(largest));
+                CHECK(std::abs(static_cast<double>(found[i]) - truth[i]) <
+                      1e-4 * std::abs(largest));
         };
         compare(gradient.modes.pole_re, expected.modes.pole_re);
         compare(gradient.modes.pole_im, expected.modes.pole_im);
@@ -121,7 +124,8 @@ TEST_CASE("gradients are added to what is there, and du may be left out", "[diag
     Gradient<double> gradient(problem, dy);
     const Gradient<double> once = gradient;
     Workspace workspace;
-    ssm::diagonal_backward<double>(problem.modes, problem.skip, problem.u, dy, {}, gradient.modes, {}, workspace);
+    ssm::diagonal_backward<double>(problem.modes, problem.skip, problem.u, dy, {}, gradient.modes,
+                                   {}, workspace);
     for (std::size_t i = 0; i < once.modes.pole_re.size(); ++i)
         CHECK(gradient.modes.pole_re[i] == Approx(2.0 * once.modes.pole_re[i]));
     CHECK(gradient.skip == once.skip);
@@ -165,11 +169,12 @@ TEST_CASE("a gradient of another shape is refused", "[diagonal]") {
     Batch<float> du(2, 5, 4);
     Workspace workspace;
     Modes other({4, 2, 1});
-    CHECK_THROWS_AS(ssm::diagonal_backward<float>(problem.modes, {}, problem.u, dy, du, other, {}, workspace),
-                    ssm::ShapeError);
+    CHECK_THROWS_AS(
+        ssm::diagonal_backward<float>(problem.modes, {}, problem.u, dy, du, other, {}, workspace),
+        ssm::ShapeError);
     Modes gradient({4, 3, 1});
     const Batch<float> narrow(2, 5, 3);
-    CHECK_THROWS_AS(
-        ssm::diagonal_backward<float>(problem.modes, {}, problem.u, narrow, du, gradient, {}, workspace),
-        ssm::ShapeError);
+    CHECK_THROWS_AS(ssm::diagonal_backward<float>(problem.modes, {}, problem.u, narrow, du,
+                                                  gradient, {}, workspace),
+                    ssm::ShapeError);
 }

@@ -198,8 +198,8 @@ void chunked_forward(const Modes& modes, std::span<const T> skip, BatchView<cons
 
 /// The same from rest.
 template <class T>
-void chunked_forward(const Modes& modes, std::span<const T> skip, BatchView<const T> u, BatchView<T> y,
-                     const Context& context) {
+void chunked_forward(const Modes& modes, std::span<const T> skip, BatchView<const T> u,
+                     BatchView<T> y, const Context& context) {
     const auto state = context.workspace.template borrow<DiagonalState<T>>();
     state->reset(modes.shape, u.batch());
     chunked_forward<T>(modes, skip, u, y, *state, context);

@@ -12,19 +12,22 @@ namespace ssm::detail {
 
 /// Raises ShapeError unless input, output, D (`skip` numbers), state and context fit a bank of this shape.
 template <class T>
-void check_diagonal(const char* what, const ModeShape& shape, BatchView<const T> u, std::size_t skip, BatchView<T> y,
-                    const DiagonalState<T>& state, const Context& context) {
+void check_diagonal(const char* what, const ModeShape& shape, BatchView<const T> u,
+                    std::size_t skip, BatchView<T> y, const DiagonalState<T>& state,
+                    const Context& context) {
     const std::size_t outputs = shape.heads * shape.channels;
-    require<ShapeError>(shape.modes > 0 && shape.heads > 0, what, ": ", shape.modes, " modes and ", shape.heads,
-                        " heads, expected at least 1");
-    require<ShapeError>(u.channels() == shape.channels, what, ": input has shape ", u.shape(), ", expected ",
-                        shape.channels, " channels");
-    require<ShapeError>(y.shape() == Shape{u.batch(), u.length(), outputs}, what, ": output has shape ", y.shape(),
-                        ", expected ", Shape{u.batch(), u.length(), outputs});
-    require<ShapeError>(skip == 0 || skip == outputs, what, ": D has ", skip, " numbers, expected ", outputs);
+    require<ShapeError>(shape.modes > 0 && shape.heads > 0, what, ": ", shape.modes, " modes and ",
+                        shape.heads, " heads, expected at least 1");
+    require<ShapeError>(u.channels() == shape.channels, what, ": input has shape ", u.shape(),
+                        ", expected ", shape.channels, " channels");
+    require<ShapeError>(y.shape() == Shape{u.batch(), u.length(), outputs}, what,
+                        ": output has shape ", y.shape(), ", expected ",
+                        Shape{u.batch(), u.length(), outputs});
+    require<ShapeError>(skip == 0 || skip == outputs, what, ": D has ", skip, " numbers, expected ",
+                        outputs);
     require<ShapeError>(state.fits(shape, u.batch()), what, ": the state is one of ", state.batch(),
-                        " streams through ", state.channels(), " channels of ", state.modes(), " modes, expected ",
-                        u.batch(), ", ", shape.channels, " and ", shape.modes);
+                        " streams through ", state.channels(), " channels of ", state.modes(),
+                        " modes, expected ", u.batch(), ", ", shape.channels, " and ", shape.modes);
     context.check(u.shape());
 }
 

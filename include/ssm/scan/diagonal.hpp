@@ -42,8 +42,9 @@ public:
 
     /// Prepares for other modes; keeps the memory.
     void reset(const Modes& modes) {
-        require<ShapeError>(modes.shape.modes > 0 && modes.shape.heads > 0, "ssm::DiagonalSystem: ",
-                            modes.shape.modes, " modes and ", modes.shape.heads, " heads, expected at least 1");
+        require<ShapeError>(modes.shape.modes > 0 && modes.shape.heads > 0,
+                            "ssm::DiagonalSystem: ", modes.shape.modes, " modes and ",
+                            modes.shape.heads, " heads, expected at least 1");
         modes_ = modes;
         increments_.reset(modes);
         leapfrog_.reset(modes);
@@ -59,7 +60,8 @@ public:
     ///
     /// Real time no allocation, no lock, bounded time
     /// Aliasing  y must not overlap u
-    void step(std::span<const T> u, std::span<const T> skip, std::span<T> y, State& state) const noexcept {
+    void step(std::span<const T> u, std::span<const T> skip, std::span<T> y,
+              State& state) const noexcept {
         const std::size_t channels = shape().channels;
         for (std::size_t b = 0; b < state.batch(); ++b)
             detail::step_stream<T>(increments_, u.data() + b * channels, skip,
@@ -86,11 +88,12 @@ private:
 /// Whole sequences from rest through systems that are used once: `DiagonalSystem::forward` without the preparation
 /// for steps. Shapes, errors and accuracy as there.
 template <class T>
-void diagonal_forward(const Modes& modes, std::span<const T> skip, BatchView<const T> u, BatchView<T> y,
-                      const Context& context) {
+void diagonal_forward(const Modes& modes, std::span<const T> skip, BatchView<const T> u,
+                      BatchView<T> y, const Context& context) {
     const auto state = context.workspace.template borrow<DiagonalState<T>>();
     state->reset(modes.shape, u.batch());
-    detail::check_diagonal("ssm::diagonal_forward", modes.shape, u, skip.size(), y, *state, context);
+    detail::check_diagonal("ssm::diagonal_forward", modes.shape, u, skip.size(), y, *state,
+                           context);
     if (u.empty())
         return;
     const auto bank = context.workspace.template borrow<detail::LeapfrogBank<T>>();

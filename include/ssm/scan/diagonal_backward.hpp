@@ -43,11 +43,13 @@ public:
         const std::size_t scratch = Scratch::size(*this);
         T* const memory = context_.workspace.template take<T>(threads() * scratch).data();
         const std::size_t tiles = bank_.tiles().size();
-        double* const totals = context_.workspace.template take_zero<double>(groups_ * tiles * totals_size()).data();
+        double* const totals =
+            context_.workspace.template take_zero<double>(groups_ * tiles * totals_size()).data();
         parallel_for(groups_ * tiles, [&](std::size_t task, std::size_t worker) {
             const Scratch mine(*this, memory + worker * scratch);
             const std::size_t group = task / tiles;
-            for (std::size_t b = group * u_.batch() / groups_; b < (group + 1) * u_.batch() / groups_; ++b)
+            for (std::size_t b = group * u_.batch() / groups_;
+                 b < (group + 1) * u_.batch() / groups_; ++b)
                 run_sequence(bank_.tiles()[task % tiles], b, mine, totals + task * totals_size());
         });
         for (std::size_t group = 0; group < groups_; ++group)
@@ -72,8 +74,8 @@ private:
     struct Scratch {
         static constexpr std::size_t path_size = (adjoint_steps + 1) * 4 * simd::width<T>;
         [[nodiscard]] static std::size_t size(const DiagonalBackward& call) {
-            return (2 + call.heads_) * adjoint_steps * lanes + call.state_size() * (1 + call.heads_ + call.blocks()) +
-                   padded<T>(path_size);
+            return (2 + call.heads_) * adjoint_steps * lanes +
+                   call.state_size() * (1 + call.heads_ + call.blocks()) + padded<T>(path_size);
         }
         Scratch(const DiagonalBackward& call, T* memory)
             : u(memory),
@@ -94,41 +96,52 @@ private:
     };
 
     [[nodiscard]] std::size_t state_size() const noexcept { return 2 * bank_.most_slots() * lanes; }
-    [[nodiscard]] std::size_t blocks() const noexcept { return (u_.length() + adjoint_steps - 1) / adjoint_steps; }
+    [[nodiscard]] std::size_t blocks() const noexcept {
+        return (u_.length() + adjoint_steps - 1) / adjoint_steps;
+    }
     /// Per slot p, q and b, c of the heads; then D of the heads.
     [[nodiscard]] std::size_t totals_size() const noexcept {
         return (bank_.most_slots() * (2 + 2 * heads_) + heads_) * lanes;
     }
-    [[nodiscard]] std::size_t skip_offset() const noexcept { return bank_.most_slots() * (2 + 2 * heads_) * lanes; }
+    [[nodiscard]] std::size_t skip_offset() const noexcept {
+        return bank_.most_slots() * (2 + 2 * heads_) * lanes;
+    }
 
-    void run_sequence(const LeapfrogTile& tile, std::size_t b, const Scratch& scratch, double* totals) const {
+    void run_sequence(const LeapfrogTile& tile, std::size_t b, const Scratch& scratch,
+                      double* totals) const {
         const std::size_t length = context_.valid_length(b, u_.length());
         keep_checkpoints(tile, b, length, scratch);
         std::fill_n(scratch.adjoint, heads_ * state_size(), T(0));
-        for (std::size_t first = (length + adjoint_steps - 1) / adjoint_steps * adjoint_steps; first > 0;) {
+        for (std::size_t first = (length + adjoint_steps - 1) / adjoint_steps * adjoint_steps;
+             first > 0;) {
             first -= adjoint_steps;
             run_block(tile, b, first, std::min(adjoint_steps, length - first), scratch, totals);
         }
     }
 
-    void keep_checkpoints(const LeapfrogTile& tile, std::size_t b, std::size_t length, const Scratch& scratch) const {
+    void keep_checkpoints(const LeapfrogTile& tile, std::size_t b, std::size_t length,
+                          const Scratch& scratch) const {
         const std::size_t size = 2 * tile.slots * lanes;
         std::fill_n(scratch.state, size, T(0));
         for (std::size_t first = 0; first < length; first += adjoint_steps) {
             const std::size_t steps = std::min(adjoint_steps, length - first);
-            std::copy_n(scratch.state, size, scratch.checkpoints + first / adjoint_steps * state_size());
+            std::copy_n(scratch.state, size,
+                        scratch.checkpoints + first / adjoint_steps * state_size());
             if (first + steps == length)
                 return;
             gather_inputs(tile, u_, b, first, steps, scratch.u);
-            for_each_segment(context_, b, first, first + steps, [&](std::size_t begin, std::size_t end, bool fresh) {
-                if (fresh)
-                    std::fill_n(scratch.state, size, T(0));
-                for_each_slots<4>(tile, [&](auto count, std::size_t slot, std::size_t lane) {
-                    leapfrog_states<count, false>(bank_.dynamics(tile) + 3 * slot * lanes + lane,
-                                                  scratch.u + (begin - first) * lanes + lane, end - begin,
-                                                  scratch.state + 2 * slot * lanes + lane, static_cast<T*>(nullptr));
+            for_each_segment(
+                context_, b, first, first + steps,
+                [&](std::size_t begin, std::size_t end, bool fresh) {
+                    if (fresh)
+                        std::fill_n(scratch.state, size, T(0));
+                    for_each_slots<4>(tile, [&](auto count, std::size_t slot, std::size_t lane) {
+                        leapfrog_states<count, false>(
+                            bank_.dynamics(tile) + 3 * slot * lanes + lane,
+                            scratch.u + (begin - first) * lanes + lane, end - begin,
+                            scratch.state + 2 * slot * lanes + lane, static_cast<T*>(nullptr));
+                    });
                 });
-            });
         }
     }
 
@@ -143,12 +156,14 @@ private:
         std::fill_n(scratch.du, steps * lanes, T(0));
         std::array<Piece, adjoint_steps> pieces;
         std::size_t count = 0;
-        for_each_segment(context_, b, first, first + steps, [&](std::size_t begin, std::size_t end, bool fresh) {
-            pieces[count++] = {begin - first, end - first, fresh};
-        });
+        for_each_segment(context_, b, first, first + steps,
+                         [&](std::size_t begin, std::size_t end, bool fresh) {
+                             pieces[count++] = {begin - first, end - first, fresh};
+                         });
         while (count > 0) {
             const Piece piece = pieces[--count];
-            run_piece(tile, piece, scratch.checkpoints + first / adjoint_steps * state_size(), scratch, totals);
+            run_piece(tile, piece, scratch.checkpoints + first / adjoint_steps * state_size(),
+                      scratch, totals);
             if (piece.fresh)
                 std::fill_n(scratch.adjoint, heads_ * state_size(), T(0));
         }
@@ -156,8 +171,8 @@ private:
             store_du(tile, b, first, steps, scratch);
     }
 
-    void run_piece(const LeapfrogTile& tile, Piece piece, const T* checkpoint, const Scratch& scratch,
-                   double* totals) const {
+    void run_piece(const LeapfrogTile& tile, Piece piece, const T* checkpoint,
+                   const Scratch& scratch, double* totals) const {
         const std::size_t steps = piece.end - piece.begin;
         for_each_slots<2>(tile, [&](auto count, std::size_t slot, std::size_t lane) {
             const T* const dynamics = bank_.dynamics(tile) + 3 * slot * lanes + lane;
@@ -165,14 +180,17 @@ private:
             const std::size_t time = piece.begin * lanes + lane;
             for (std::size_t k = 0; k < 2 * count; ++k)
                 simd::store_aligned(scratch.state + at + k * lanes,
-                                    piece.fresh ? simd::Pack<T>(T(0)) : simd::load_aligned(checkpoint + at + k * lanes));
-            leapfrog_states<count, true>(dynamics, scratch.u + time, steps, scratch.state + at, scratch.path);
+                                    piece.fresh ? simd::Pack<T>(T(0))
+                                                : simd::load_aligned(checkpoint + at + k * lanes));
+            leapfrog_states<count, true>(dynamics, scratch.u + time, steps, scratch.state + at,
+                                         scratch.path);
             double* const total = totals + slot * (2 + 2 * heads_) * lanes + lane;
             for (std::size_t c = 0; c < heads_; ++c)
-                leapfrog_adjoint<count>(dynamics, bank_.readout(c, tile) + 4 * slot * lanes + lane, scratch.path,
-                                        scratch.dy + c * adjoint_steps * lanes + time, scratch.du + time, steps,
-                                        scratch.adjoint + c * state_size() + at,
-                                        {total, total + (2 + 2 * c) * lanes, (2 + 2 * heads_) * lanes});
+                leapfrog_adjoint<count>(
+                    dynamics, bank_.readout(c, tile) + 4 * slot * lanes + lane, scratch.path,
+                    scratch.dy + c * adjoint_steps * lanes + time, scratch.du + time, steps,
+                    scratch.adjoint + c * state_size() + at,
+                    {total, total + (2 + 2 * c) * lanes, (2 + 2 * heads_) * lanes});
         });
     }
 
@@ -193,7 +211,8 @@ private:
         for (std::size_t lane = 0; lane < lanes; lane += simd::width<T>) {
             simd::Pack<T> sum(T(0));
             for (std::size_t t = 0; t < steps; ++t)
-                sum = simd::fma(simd::load_aligned(u + t * lanes + lane), simd::load_aligned(dy + t * lanes + lane), sum);
+                sum = simd::fma(simd::load_aligned(u + t * lanes + lane),
+                                simd::load_aligned(dy + t * lanes + lane), sum);
             add_widened(sum, total + lane);
         }
     }
@@ -206,12 +225,14 @@ private:
             fold_lanes(tile, lane);
             for (std::size_t c = 0; c < (skip_.empty() ? 0 : heads_); ++c)
                 for (std::size_t i = 0; i < tile.channels; ++i)
-                    lane[i] += skip_[c * u_.channels() + tile.first + i] * scratch.dy[(c * adjoint_steps + t) * lanes + i];
+                    lane[i] += skip_[c * u_.channels() + tile.first + i] *
+                               scratch.dy[(c * adjoint_steps + t) * lanes + i];
             std::copy_n(lane, tile.channels, &du_(b, first + t, tile.first));
         }
     }
 
-    void add_skip(const LeapfrogTile& tile, const double* total, std::span<T> skip_gradient) const noexcept {
+    void add_skip(const LeapfrogTile& tile, const double* total,
+                  std::span<T> skip_gradient) const noexcept {
         if (skip_gradient.empty())
             return;
         for (std::size_t c = 0; c < heads_; ++c)
@@ -247,28 +268,33 @@ private:
 /// Accuracy  sums over time are in T for 64 steps, in double beyond
 /// Threads   the same bits for any number: sequences are added in a fixed order
 template <class T>
-void diagonal_backward(const Modes& modes, std::span<const T> skip, BatchView<const T> u, BatchView<const T> dy,
-                       BatchView<T> du, Modes& gradient, std::span<T> skip_gradient, const Context& context) {
+void diagonal_backward(const Modes& modes, std::span<const T> skip, BatchView<const T> u,
+                       BatchView<const T> dy, BatchView<T> du, Modes& gradient,
+                       std::span<T> skip_gradient, const Context& context) {
     const ModeShape& shape = modes.shape;
     const std::size_t outputs = shape.heads * shape.channels;
     constexpr const char* what = "ssm::diagonal_backward";
-    require<ShapeError>(shape.modes > 0 && shape.heads > 0, what, ": ", shape.modes, " modes and ", shape.heads,
-                        " heads, expected at least 1");
-    require_shape("ssm::diagonal_backward: input", u.shape(), {u.batch(), u.length(), shape.channels});
+    require<ShapeError>(shape.modes > 0 && shape.heads > 0, what, ": ", shape.modes, " modes and ",
+                        shape.heads, " heads, expected at least 1");
+    require_shape("ssm::diagonal_backward: input", u.shape(),
+                  {u.batch(), u.length(), shape.channels});
     require_shape("ssm::diagonal_backward: dy", dy.shape(), {u.batch(), u.length(), outputs});
     if (du.data() != nullptr)
         require_shape("ssm::diagonal_backward: du", du.shape(), u.shape());
-    require<ShapeError>(gradient.shape == shape, what, ": the gradient is of modes of another shape");
-    require<ShapeError>(skip.empty() || skip.size() == outputs, what, ": D has ", skip.size(), " numbers, expected ",
+    require<ShapeError>(gradient.shape == shape, what,
+                        ": the gradient is of modes of another shape");
+    require<ShapeError>(skip.empty() || skip.size() == outputs, what, ": D has ", skip.size(),
+                        " numbers, expected ", outputs);
+    require<ShapeError>(skip_gradient.empty() || skip_gradient.size() == outputs, what,
+                        ": the gradient of D has ", skip_gradient.size(), " numbers, expected ",
                         outputs);
-    require<ShapeError>(skip_gradient.empty() || skip_gradient.size() == outputs, what, ": the gradient of D has ",
-                        skip_gradient.size(), " numbers, expected ", outputs);
     context.check(u.shape());
     if (u.empty())
         return;
     const auto bank = context.workspace.template borrow<detail::LeapfrogBank<T>>();
     bank->reset(modes);
-    detail::DiagonalBackward<T>(*bank, skip, u, dy, du, context).run(modes, gradient, skip_gradient);
+    detail::DiagonalBackward<T>(*bank, skip, u, dy, du, context)
+        .run(modes, gradient, skip_gradient);
 }
 
 }  // namespace ssm

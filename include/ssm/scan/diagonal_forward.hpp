@@ -39,9 +39,10 @@ struct LeapfrogScratch {
 
 /// One tile of channels of one sequence.
 template <class T, class Arch = simd::Arch>
-void leapfrog_sequence(const LeapfrogBank<T>& bank, const LeapfrogTile& tile, std::span<const T> skip,
-                       BatchView<const T> u, BatchView<T> y, std::size_t b, DiagonalState<T>& state,
-                       const Context& context, LeapfrogScratch<T> scratch) noexcept {
+void leapfrog_sequence(const LeapfrogBank<T>& bank, const LeapfrogTile& tile,
+                       std::span<const T> skip, BatchView<const T> u, BatchView<T> y, std::size_t b,
+                       DiagonalState<T>& state, const Context& context,
+                       LeapfrogScratch<T> scratch) noexcept {
     const std::size_t length = context.valid_length(b, u.length());
     const std::size_t heads = bank.shape().heads;
     const std::size_t lanes = 2 * tile.slots * line<T>;
@@ -55,15 +56,18 @@ void leapfrog_sequence(const LeapfrogBank<T>& bank, const LeapfrogTile& tile, st
         for (std::size_t c = 0; c < heads; ++c) {
             std::copy_n(scratch.state, lanes, scratch.next);
             std::fill_n(scratch.y, steps * line<T>, T(0));
-            for_each_segment(context, b, first, first + steps, [&](std::size_t begin, std::size_t end, bool fresh) {
-                if (fresh)
-                    std::fill_n(scratch.next, lanes, T(0));
-                const std::size_t at = (begin - first) * line<T>;
-                leapfrog_tile(bank.dynamics(tile), bank.readout(c, tile), tile.slots, scratch.u + at,
-                              scratch.y + at, end - begin, scratch.next);
-            });
-            scatter_outputs(tile, scratch.y, steps, u, skip.empty() ? nullptr : skip.data() + c * u.channels(), y, c,
-                            b, first);
+            for_each_segment(context, b, first, first + steps,
+                             [&](std::size_t begin, std::size_t end, bool fresh) {
+                                 if (fresh)
+                                     std::fill_n(scratch.next, lanes, T(0));
+                                 const std::size_t at = (begin - first) * line<T>;
+                                 leapfrog_tile(bank.dynamics(tile), bank.readout(c, tile),
+                                               tile.slots, scratch.u + at, scratch.y + at,
+                                               end - begin, scratch.next);
+                             });
+            scatter_outputs(tile, scratch.y, steps, u,
+                            skip.empty() ? nullptr : skip.data() + c * u.channels(), y, c, b,
+                            first);
         }
         std::swap(scratch.state, scratch.next);
     }
@@ -73,15 +77,15 @@ void leapfrog_sequence(const LeapfrogBank<T>& bank, const LeapfrogTile& tile, st
 }
 
 template <class T, class Arch = simd::Arch>
-void leapfrog_forward(const LeapfrogBank<T>& bank, std::span<const T> skip, BatchView<const T> u, BatchView<T> y,
-                      DiagonalState<T>& state, const Context& context) {
+void leapfrog_forward(const LeapfrogBank<T>& bank, std::span<const T> skip, BatchView<const T> u,
+                      BatchView<T> y, DiagonalState<T>& state, const Context& context) {
     const auto frame = context.workspace.frame();
     const std::size_t scratch = LeapfrogScratch<T>::size(bank);
     T* const memory = context.workspace.template take<T>(threads() * scratch).data();
     const std::size_t tiles = bank.tiles().size();
     parallel_for(u.batch() * tiles, [&](std::size_t task, std::size_t worker) {
-        leapfrog_sequence<T>(bank, bank.tiles()[task % tiles], skip, u, y, task / tiles, state, context,
-                             {bank, memory + worker * scratch});
+        leapfrog_sequence<T>(bank, bank.tiles()[task % tiles], skip, u, y, task / tiles, state,
+                             context, {bank, memory + worker * scratch});
     });
     clear_after_end(y, context);
 }

@@ -58,8 +58,8 @@ public:
     void reset() noexcept { std::fill(data_.begin(), data_.end(), T(0)); }
     /// Puts stream `b` to rest.
     void reset(std::size_t b) noexcept {
-        std::fill_n(data_.begin() + static_cast<std::ptrdiff_t>(row(b, 0)), channels_ * 2 * stride(),
-                    T(0));
+        std::fill_n(data_.begin() + static_cast<std::ptrdiff_t>(row(b, 0)),
+                    channels_ * 2 * stride(), T(0));
     }
 
     /// Whether this state is one of `batch` streams through systems of this shape.

@@ -69,7 +69,8 @@ private:
 /// s' = s + (w s + u)
 template <class T>
 SSM_INLINE simd::Complex<simd::Pack<T>> increment(simd::Complex<simd::Pack<T>> w,
-                                                  simd::Complex<simd::Pack<T>> s, simd::Pack<T> u) noexcept {
+                                                  simd::Complex<simd::Pack<T>> s,
+                                                  simd::Pack<T> u) noexcept {
     using Pack = simd::Pack<T>;
     const Pack re = simd::fnma(w.im, s.im, simd::fma(w.re, s.re, u));
     const Pack im = simd::fma(w.im, s.re, w.re * s.im);
@@ -99,7 +100,8 @@ SSM_INLINE simd::Pack<T> advance_channel(StepRows<T> rows, T u) noexcept {
     const Pack input(u);
     Pack sum(T(0));
     for (std::size_t n = 0; n < rows.modes; n += simd::width<T>) {
-        const auto s = increment<T>(load_complex(pole + n, rows.stride), load_complex(rows.state + n, rows.stride), input);
+        const auto s = increment<T>(load_complex(pole + n, rows.stride),
+                                    load_complex(rows.state + n, rows.stride), input);
         simd::store_aligned(rows.state + n, s.re);
         simd::store_aligned(rows.state + n + rows.stride, s.im);
         sum = simd::real_fma(load_complex(residue + n, rows.stride), s, sum);
@@ -113,7 +115,8 @@ SSM_INLINE simd::Pack<T> read_channel(StepRows<T> rows, std::size_t c) noexcept 
     const T* const residue = rows.coefficients + (2 + 2 * c) * rows.stride;
     simd::Pack<T> sum(T(0));
     for (std::size_t n = 0; n < rows.modes; n += simd::width<T>)
-        sum = simd::real_fma(load_complex(residue + n, rows.stride), load_complex(rows.state + n, rows.stride), sum);
+        sum = simd::real_fma(load_complex(residue + n, rows.stride),
+                             load_complex(rows.state + n, rows.stride), sum);
     return sum;
 }
 
@@ -133,7 +136,8 @@ SSM_INLINE simd::Pack<T> sums(simd::Pack<T> (&rows)[simd::width<T>]) noexcept {
 
 /// One step of one stream. y[c H + h] = Re sum_n r s + D u; `skip` (D) has heads * H numbers or none.
 template <class T, class Arch = simd::Arch>
-void step_stream(const IncrementBank<T>& bank, const T* u, std::span<const T> skip, T* y, T* state) noexcept {
+void step_stream(const IncrementBank<T>& bank, const T* u, std::span<const T> skip, T* y,
+                 T* state) noexcept {
     using Pack = simd::Pack<T>;
     constexpr std::size_t width = simd::width<T>;
     const ModeShape shape = bank.shape();
@@ -149,19 +153,23 @@ void step_stream(const IncrementBank<T>& bank, const T* u, std::span<const T> sk
         for (std::size_t c = 0; c < shape.heads; ++c) {
             Pack block[width];
             for (std::size_t i = 0; i < width; ++i) {
-                const StepRows<T> row{rows.coefficients + i * next, rows.state + i * 2 * stride, stride, shape.modes};
+                const StepRows<T> row{rows.coefficients + i * next, rows.state + i * 2 * stride,
+                                      stride, shape.modes};
                 block[i] = c == 0 ? advance_channel<T>(row, u[h + i]) : read_channel<T>(row, c);
             }
             const std::size_t at = c * shape.channels + h;
             const Pack sum = sums(block);
-            simd::store(y + at, skip.empty() ? sum : simd::fma(simd::load(skip.data() + at), simd::load(u + h), sum));
+            simd::store(y + at, skip.empty() ? sum
+                                             : simd::fma(simd::load(skip.data() + at),
+                                                         simd::load(u + h), sum));
         }
         advance(width);
     }
     for (; h < shape.channels; ++h) {
         for (std::size_t c = 0; c < shape.heads; ++c) {
             const std::size_t at = c * shape.channels + h;
-            const T sum = simd::reduce_add(c == 0 ? advance_channel<T>(rows, u[h]) : read_channel<T>(rows, c));
+            const T sum = simd::reduce_add(c == 0 ? advance_channel<T>(rows, u[h])
+                                                  : read_channel<T>(rows, c));
             y[at] = skip.empty() ? sum : sum + skip[at] * u[h];
         }
         advance(1);

@@ -37,7 +37,9 @@ struct LeapfrogTile {
     std::size_t offset = 0;    ///< of its first slot, counted over all tiles
 
     /// The channel in `lane`, counted from the first; it exists if below `channels`.
-    [[nodiscard]] std::size_t channel(std::size_t lane) const noexcept { return lane & (group - 1); }
+    [[nodiscard]] std::size_t channel(std::size_t lane) const noexcept {
+        return lane & (group - 1);
+    }
     /// The mode in `slot` of `lane`; it exists if below n.
     [[nodiscard]] std::size_t mode(std::size_t lane, std::size_t slot) const noexcept {
         return lane / group * slots + slot;
@@ -121,7 +123,8 @@ private:
             basis[2 * lanes] = static_cast<T>(1.0 / im);
         }
         for (std::size_t c = 0; c < shape_.heads; ++c) {
-            T* const readout = readout_.data() + (c * slots_ + tile.offset + slot) * 4 * lanes + lane;
+            T* const readout =
+                readout_.data() + (c * slots_ + tile.offset + slot) * 4 * lanes + lane;
             const double r_re = modes.residue_re[modes.residue(c, h, n)];
             const double r_im = modes.residue_im[modes.residue(c, h, n)];
             const double of_v = r_re * gap - r_im * im;

@@ -39,7 +39,8 @@ void leapfrog_states(const T* dynamics, const T* u, std::size_t steps, T* state,
         }
     };
     const auto flip = [&](auto k, Pack x) SSM_INLINE_LAMBDA {
-        return simd::detail::flip_sign(x, simd::detail::bits(simd::load_aligned(dynamics + (3 * k + 2) * lanes)));
+        return simd::detail::flip_sign(
+            x, simd::detail::bits(simd::load_aligned(dynamics + (3 * k + 2) * lanes)));
     };
     simd::unroll<count>([&](auto k) SSM_INLINE_LAMBDA {
         v[k] = simd::load_aligned(state + 2 * k * lanes);
@@ -82,14 +83,15 @@ struct LeapfrogTotals {
 /// Goes back over `steps` steps whose path was kept. `adjoint`, [slot][v, d][line], holds the gradient of the state
 /// after the last step and receives that of the state before the first; adds to du.
 template <std::size_t count, class T, class Arch = simd::Arch>
-void leapfrog_adjoint(const T* dynamics, const T* readout, const T* path, const T* dy, T* du, std::size_t steps,
-                      T* adjoint, LeapfrogTotals totals) noexcept {
+void leapfrog_adjoint(const T* dynamics, const T* readout, const T* path, const T* dy, T* du,
+                      std::size_t steps, T* adjoint, LeapfrogTotals totals) noexcept {
     using Pack = simd::Pack<T>;
     constexpr std::size_t lanes = line<T>;
     constexpr std::size_t width = simd::width<T>;
     Pack v[count], d[count], of_p[count], of_q[count], of_b[count], of_c[count];
     const auto flip = [&](auto k, Pack x) SSM_INLINE_LAMBDA {
-        return simd::detail::flip_sign(x, simd::detail::bits(simd::load_aligned(dynamics + (3 * k + 2) * lanes)));
+        return simd::detail::flip_sign(
+            x, simd::detail::bits(simd::load_aligned(dynamics + (3 * k + 2) * lanes)));
     };
     simd::unroll<count>([&](auto k) SSM_INLINE_LAMBDA {
         v[k] = simd::load_aligned(adjoint + 2 * k * lanes);
@@ -110,7 +112,8 @@ void leapfrog_adjoint(const T* dynamics, const T* readout, const T* path, const 
             of_b[k] = simd::fma(g, simd::load_aligned(after), of_b[k]);
             of_c[k] = simd::fma(g, simd::load_aligned(after + width), of_c[k]);
             const Pack to_v = simd::fma(g, simd::load_aligned(readout + 4 * k * lanes), v[k]);
-            const Pack to_d = simd::fma(g, simd::load_aligned(readout + (4 * k + 1) * lanes), d[k]) + to_v;
+            const Pack to_d =
+                simd::fma(g, simd::load_aligned(readout + (4 * k + 1) * lanes), d[k]) + to_v;
             of_p[k] = simd::fnma(to_d, simd::load_aligned(before + width), of_p[k]);
             of_q[k] = simd::fnma(to_d, simd::load_aligned(before), of_q[k]);
             d[k] = simd::fnma(to_d, simd::load_aligned(dynamics + 3 * k * lanes), to_d);
@@ -138,7 +141,8 @@ void leapfrog_adjoint(const T* dynamics, const T* readout, const T* path, const 
 
 /// Adds what the totals of a tile, [slot][p, q, (b, c) of each head][line], say of poles and residues.
 template <class T>
-void leapfrog_chain_rule(const LeapfrogTile& tile, const double* totals, const Modes& modes, Modes& gradient) {
+void leapfrog_chain_rule(const LeapfrogTile& tile, const double* totals, const Modes& modes,
+                         Modes& gradient) {
     using Complex = std::complex<double>;
     const std::size_t heads = modes.shape.heads;
     const std::size_t stride = (2 + 2 * heads) * line<T>;

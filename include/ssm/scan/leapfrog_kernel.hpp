@@ -14,7 +14,8 @@ namespace ssm::detail {
 /// u, y       [steps][line]; adds to y
 /// state      [slot][v, d][line]
 template <std::size_t count, class T, class Arch = simd::Arch>
-void leapfrog_slots(const T* dynamics, const T* readout, const T* u, T* y, std::size_t steps, T* state) noexcept {
+void leapfrog_slots(const T* dynamics, const T* readout, const T* u, T* y, std::size_t steps,
+                    T* state) noexcept {
     using Pack = simd::Pack<T>;
     constexpr std::size_t lanes = line<T>;
     Pack v[count], d[count], p[count], q[count];
@@ -65,14 +66,15 @@ void leapfrog_slots(const T* dynamics, const T* readout, const T* u, T* y, std::
 /// Leapfrog steps of all slots of a tile, in groups of 4: enough independent chains to hide the latency of
 /// a step, few enough for their numbers to stay in 16 or 32 registers.
 template <class T, class Arch = simd::Arch>
-void leapfrog_tile(const T* dynamics, const T* readout, std::size_t slots, const T* u, T* y, std::size_t steps,
-                   T* state) noexcept {
+void leapfrog_tile(const T* dynamics, const T* readout, std::size_t slots, const T* u, T* y,
+                   std::size_t steps, T* state) noexcept {
     constexpr std::size_t lanes = line<T>;
     for (std::size_t lane = 0; lane < lanes; lane += simd::width<T>) {
         std::size_t slot = 0;
         const auto run = [&](auto count) SSM_INLINE_LAMBDA {
-            leapfrog_slots<count>(dynamics + 3 * slot * lanes + lane, readout + 4 * slot * lanes + lane, u + lane,
-                                  y + lane, steps, state + 2 * slot * lanes + lane);
+            leapfrog_slots<count>(dynamics + 3 * slot * lanes + lane,
+                                  readout + 4 * slot * lanes + lane, u + lane, y + lane, steps,
+                                  state + 2 * slot * lanes + lane);
             slot += count;
         };
         while (slot + 4 <= slots)
@@ -92,7 +94,8 @@ void leapfrog_enter(const T* basis, std::size_t slots, T* state) noexcept {
     for (std::size_t i = 0; i < slots * lanes; i += simd::width<T>) {
         T* const at = state + i / lanes * 2 * lanes + i % lanes;
         const T* const row = basis + i / lanes * 3 * lanes + i % lanes;
-        const simd::Pack<T> before = simd::load_aligned(at + lanes) * simd::load_aligned(row + 2 * lanes);
+        const simd::Pack<T> before =
+            simd::load_aligned(at + lanes) * simd::load_aligned(row + 2 * lanes);
         const simd::Pack<T> d = simd::fnma(simd::load_aligned(row), before, simd::load_aligned(at));
         simd::store_aligned(at, before + d);
         simd::store_aligned(at + lanes, d);

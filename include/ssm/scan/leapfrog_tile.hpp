@@ -23,7 +23,8 @@ void gather_inputs(const LeapfrogTile& tile, BatchView<const T> u, std::size_t b
         const T* const row = &u(b, first + t, head + tile.first);
         if (tile.group == 1 || tile.channels == line<T>)
             for (std::size_t lane = 0; lane < line<T>; lane += simd::width<T>)
-                simd::store_aligned(lanes + lane, tile.group == 1 ? Pack(*row) : simd::load(row + lane));
+                simd::store_aligned(lanes + lane,
+                                    tile.group == 1 ? Pack(*row) : simd::load(row + lane));
         else
             for (std::size_t lane = 0; lane < line<T>; ++lane)
                 lanes[lane] = tile.channel(lane) < tile.channels ? row[tile.channel(lane)] : T(0);
@@ -36,7 +37,8 @@ void fold_lanes(const LeapfrogTile& tile, T* lanes) noexcept {
     std::size_t half = line<T> / 2;
     for (; half >= std::max(tile.group, simd::width<T>); half /= 2)
         for (std::size_t lane = 0; lane < half; lane += simd::width<T>)
-            simd::store_aligned(lanes + lane, simd::load_aligned(lanes + lane) + simd::load_aligned(lanes + lane + half));
+            simd::store_aligned(lanes + lane, simd::load_aligned(lanes + lane) +
+                                                  simd::load_aligned(lanes + lane + half));
     if (tile.group == 1)
         lanes[0] = simd::reduce_add(simd::load_aligned(lanes));
     else
@@ -77,7 +79,8 @@ struct StatePlane {
         for (std::size_t lane = 0; lane < line<T>; ++lane)
             for (std::size_t slot = 0; slot < tile.slots; ++slot)
                 if (tile.channel(lane) < tile.channels && tile.mode(lane, slot) < modes)
-                    body(tile.channel(lane) * stride + tile.mode(lane, slot), 2 * slot * line<T> + lane);
+                    body(tile.channel(lane) * stride + tile.mode(lane, slot),
+                         2 * slot * line<T> + lane);
     }
 
     /// Whether lane and channel are the same, so that blocks can be transposed in registers.
@@ -89,14 +92,16 @@ struct StatePlane {
         if (!is_transposed()) {
             for (std::size_t slot = 0; slot < tile.slots; ++slot)
                 std::fill_n(lanes + 2 * slot * line<T>, line<T>, T(0));
-            return for_each_mode([&](std::size_t row, std::size_t lane) { lanes[lane] = rows[row]; });
+            return for_each_mode(
+                [&](std::size_t row, std::size_t lane) { lanes[lane] = rows[row]; });
         }
         for (std::size_t lane = 0; lane < line<T>; lane += width)
             for (std::size_t slot = 0; slot < tile.slots; slot += width) {
                 simd::Pack<T> block[width];
                 for (std::size_t i = 0; i < width; ++i)
-                    block[i] = lane + i < tile.channels ? simd::load_aligned(rows + (lane + i) * stride + slot)
-                                                        : simd::Pack<T>(T(0));
+                    block[i] = lane + i < tile.channels
+                                   ? simd::load_aligned(rows + (lane + i) * stride + slot)
+                                   : simd::Pack<T>(T(0));
                 simd::transpose(block);
                 for (std::size_t i = 0; i < std::min(width, tile.slots - slot); ++i)
                     simd::store_aligned(lanes + 2 * (slot + i) * line<T> + lane, block[i]);
@@ -107,7 +112,8 @@ struct StatePlane {
     void scatter(const T* lanes, T* rows) const noexcept {
         constexpr std::size_t width = simd::width<T>;
         if (!is_transposed())
-            return for_each_mode([&](std::size_t row, std::size_t lane) { rows[row] = lanes[lane]; });
+            return for_each_mode(
+                [&](std::size_t row, std::size_t lane) { rows[row] = lanes[lane]; });
         for (std::size_t lane = 0; lane < tile.channels; lane += width)
             for (std::size_t slot = 0; slot < tile.slots; slot += width) {
                 simd::Pack<T> block[width];
