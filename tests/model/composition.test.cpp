@@ -5,6 +5,7 @@
 #include <ssm/core/concepts.hpp>
 #include <ssm/layer/activation.hpp>
 #include <ssm/layer/conv1d.hpp>
+#include <ssm/layer/dropout.hpp>
 #include <ssm/layer/embedding.hpp>
 #include <ssm/layer/group_norm.hpp>
 #include <ssm/layer/identity.hpp>
@@ -91,6 +92,21 @@ TEMPLATE_TEST_CASE("a classifier of sequences keeps every promise of a layer", "
                                  blocks<T>(2, 6, {.order = NormOrder::pre}, rng),
                                  MeanPool<T>({.channels = 6}), Gelu<T>({.channels = 6}),
                                  Linear<T>({.in = 6, .out = 3}, rng.split())));
+}
+
+TEMPLATE_TEST_CASE("chains of layers that work in place keep every promise of a layer", "", float,
+                   double) {
+    using T = TestType;
+    const double p = GENERATE(0.0, 0.4);
+    Rng rng(3);
+    ssm::testing::ConformanceOptions options;
+    options.training_differs = p > 0.0;
+    const Dropout<T> dropout({.channels = 5, .p = p});
+    check_conformance(
+        Sequential(dropout, Conv1d<T>({.channels = 5}, rng.split()), dropout,
+                   Gelu<T>({.channels = 5}), dropout, Linear<T>({.in = 5, .out = 5}, rng.split()),
+                   dropout, with_noise(LayerNorm<T>({.channels = 5})), dropout),
+        options);
 }
 
 TEMPLATE_TEST_CASE("a language model over token ids keeps every promise of a layer", "", float,

@@ -118,9 +118,15 @@ concept ReducingLayer = Layer<L> && requires {
     requires L::reduces_time;
 };
 
-/// A layer whose forward may write over its input.
+/// A layer whose y may be u exactly, and whose du may be dy exactly.
 template <class L>
 concept InPlaceLayer = PointwiseLayer<L> && requires { requires L::runs_in_place; };
+
+/// A layer that also trains in place: its backward does not read the forward's input.
+template <class L>
+concept InputForgettingLayer = InPlaceLayer<L> && TrainableLayer<L> && requires {
+    requires L::forgets_input;
+};
 
 /// Steps that a layer makes of `length` steps: 1 for reducing layers.
 template <class L>

@@ -29,6 +29,7 @@ namespace ssm {
 ///
 /// Shapes    u (batch, L, channels) -> y the same; all weights (channels)
 /// Initial   weight 1, bias 0, running mean 0, running variance 1
+/// Aliasing  y may be u exactly, du may be dy exactly
 /// Errors    ValueError for zero channels, a momentum outside [0, 1], a negative epsilon, and for a training
 ///           batch of a single step, whose variance is not defined
 /// Cost      inference one pass over memory, training three, backward two
@@ -39,6 +40,7 @@ class BatchNorm : public StatelessLayer<BatchNorm<T>, T> {
 
 public:
     using typename Base::State;
+    static constexpr bool runs_in_place = true;
     struct Options {
         std::size_t channels = 0;
         double epsilon = 1e-5;

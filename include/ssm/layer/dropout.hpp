@@ -66,6 +66,7 @@ class Dropout : public StatelessLayer<Dropout<T>, T> {
 public:
     using typename Base::State;
     static constexpr bool runs_in_place = true;
+    static constexpr bool forgets_input = true;
     struct Options {
         std::size_t channels = 0;
         double p = 0.0;

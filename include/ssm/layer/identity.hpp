@@ -23,6 +23,7 @@ class Identity : public StatelessLayer<Identity<T>, T> {
 public:
     using typename Base::State;
     static constexpr bool runs_in_place = true;
+    static constexpr bool forgets_input = true;
     struct Options {
         std::size_t channels = 0;
     };

@@ -36,6 +36,7 @@ class FeatureNorm : public StatelessLayer<FeatureNorm<T, centered>, T> {
 
 public:
     using typename Base::State;
+    static constexpr bool runs_in_place = true;
     struct Options {
         std::size_t channels = 0;
         std::size_t groups = 1;

@@ -33,7 +33,8 @@ struct SequentialState {
 template <class T, class... Layers>
 struct SequentialCache {
     std::tuple<typename Layers::Cache...> parts;
-    std::array<Batch<T>, sizeof...(Layers) - 1> between;  ///< output of each layer but the last
+    std::array<Batch<T>, sizeof...(Layers)>
+        between;  ///< what layers read, by position of the writer
 };
 
 /// Checks one layer of a chain at its position, so that a compiler's message carries both.
@@ -62,9 +63,8 @@ consteval bool check_part() {
 ///
 /// State     the layers' states and two rows of the widest joint for each stream
 /// Errors    ShapeError at construction when neighbours differ in width; else as the layers
-/// Cost      the layers'; whole sequences between layers live in two buffers of the workspace
-/// (inference)
-///           or in the Cache (training)
+/// Cost      the layers'; whole sequences between layers live in two buffers of the workspace (inference)
+///           or in the Cache (training), and layers that can work in place do
 template <class... Layers>
 class Sequential {
     static_assert(sizeof...(Layers) > 0, "ssm::Sequential: needs at least one layer");
@@ -102,11 +102,11 @@ public:
                  const Context& context) const {
         require_forward("ssm::Sequential", *this, u, y, context);
         const Workspace::Frame frame = context.workspace.frame();
-        const auto between = scratch(context.workspace, u.shape());
-        chain(u, y, context, between,
-              [&](auto, const auto& layer, auto in, auto out, const Context& inner) {
-                  layer.forward(in, out, inner);
-              });
+        const detail::Alternating<value_type> between(context.workspace, largest(u.shape()));
+        chain<false>(u, y, context, between,
+                     [&](auto, const auto& layer, auto in, auto out, const Context& inner) {
+                         layer.forward(in, out, inner);
+                     });
     }
 
     void forward(BatchView<const input_type> u, BatchView<value_type> y, State& state,
@@ -114,25 +114,25 @@ public:
         static_assert((check_streaming<Layers>() && ...));
         require_forward("ssm::Sequential", *this, u, y, context);
         const Workspace::Frame frame = context.workspace.frame();
-        const auto between = scratch(context.workspace, u.shape());
-        chain(u, y, context, between,
-              [&](auto i, const auto& layer, auto in, auto out, const Context& inner) {
-                  layer.forward(in, out, std::get<i>(state.parts), inner);
-              });
+        const detail::Alternating<value_type> between(context.workspace, largest(u.shape()));
+        chain<false>(u, y, context, between,
+                     [&](auto i, const auto& layer, auto in, auto out, const Context& inner) {
+                         layer.forward(in, out, std::get<i>(state.parts), inner);
+                     });
     }
 
     void forward(BatchView<const input_type> u, BatchView<value_type> y, Cache& cache,
                  const Context& context) const {
         static_assert((check_trainable<Layers>() && ...));
         require_forward("ssm::Sequential", *this, u, y, context);
-        const auto between = [&](auto part, const Shape& shape, const auto&) {
+        const auto between = [&](std::size_t part, const Shape& shape) {
             cache.between[part].resize(shape);
             return cache.between[part].view();
         };
-        chain(u, y, context, between,
-              [&](auto i, const auto& layer, auto in, auto out, const Context& inner) {
-                  layer.forward(in, out, std::get<i>(cache.parts), inner);
-              });
+        chain<true>(u, y, context, between,
+                    [&](auto i, const auto& layer, auto in, auto out, const Context& inner) {
+                        layer.forward(in, out, std::get<i>(cache.parts), inner);
+                    });
     }
 
     void backward(BatchView<const input_type> u, BatchView<const value_type> dy,
@@ -231,15 +231,17 @@ private:
         return size;
     }
 
-    /// Where the parts of an inference write: two buffers in turn, or where their input is.
-    [[nodiscard]] auto scratch(Workspace& workspace, const Shape& shape) const {
-        return [halves = detail::Alternating<value_type>(workspace, largest(shape))]<std::size_t I>(
-                   Index<I>, const Shape& out, const BatchView<value_type>& before) {
-            if constexpr (I > 0 && InPlaceLayer<Part<I>>)
-                return BatchView<value_type>(before.data(), out);
-            else
-                return halves.other(before, out);
-        };
+    /// Number of the buffer that layer I writes: that of its input when it runs in place. The input of the
+    /// first layer and the output of the last are the caller's.
+    template <std::size_t I, bool training = false>
+    static consteval std::size_t buffer() {
+        if constexpr (I == 0)
+            return 0;
+        else if constexpr (I + 1 < count &&
+                           (training ? InputForgettingLayer<Part<I>> : InPlaceLayer<Part<I>>))
+            return buffer<I - 1, training>();
+        else
+            return buffer<I - 1, training>() + 1;
     }
 
     template <std::size_t I>
@@ -251,14 +253,14 @@ private:
     }
 
     /// Calls `call(index, layer, in, out, context)` for each layer in turn.
-    template <class Between, class Call>
+    template <bool training, class Between, class Call>
     void chain(BatchView<const input_type> u, BatchView<value_type> y, const Context& context,
                const Between& between, Call&& call) const {
         const std::array<Shape, count> shapes = output_shapes(u.shape());
         BatchView<value_type> before;
         const auto run = [&]<std::size_t I>(Index<I> index) {
             const BatchView<value_type> out =
-                I + 1 < count ? between(Index<I>{}, shapes[I], before) : y;
+                I + 1 < count ? between(buffer<I, training>(), shapes[I]) : y;
             if constexpr (I == 0)
                 call(index, std::get<I>(layers), u, out, context_of<I>(context));
             else
@@ -281,14 +283,14 @@ private:
         const auto& part_cache = std::get<I>(cache.parts);
         auto& part_gradient = std::get<I>(gradient.layers);
         if constexpr (I + 1 < count)
-            dy = between(I, shapes[I]);
+            dy = between(buffer<I>(), shapes[I]);
         if constexpr (I == 0) {
             layer.backward(u, dy, du, part_cache, part_gradient, context);
         } else {
-            const Batch<value_type>& in = cache.between[I - 1];
+            const Batch<value_type>& in = cache.between[buffer<I - 1, true>()];
             require_shape("ssm::Sequential: cache", in.shape(), shapes[I - 1]);
-            layer.backward(in, dy, between(I - 1, shapes[I - 1]), part_cache, part_gradient,
-                           context_of<I>(context));
+            layer.backward(in, dy, between(buffer<I - 1>(), shapes[I - 1]), part_cache,
+                           part_gradient, context_of<I>(context));
         }
     }
 
@@ -297,11 +299,12 @@ private:
                    State& state) const noexcept {
         const auto& layer = std::get<I>(layers);
         if constexpr (I + 1 < count)
-            y = state.rows(I, batch * layer.out_channels());
+            y = state.rows(buffer<I>(), batch * layer.out_channels());
         if constexpr (I == 0)
             layer.step(u, y, std::get<I>(state.parts));
         else
-            layer.step(std::span<const value_type>(state.rows(I - 1, batch * layer.in_channels())),
+            layer.step(std::span<const value_type>(
+                           state.rows(buffer<I - 1>(), batch * layer.in_channels())),
                        y, std::get<I>(state.parts));
     }
 };

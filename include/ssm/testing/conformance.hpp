@@ -37,6 +37,8 @@ ConformanceReport check_layer_conformance(const L& layer, const ConformanceOptio
     report.resets = check_resets(layer, options, rng);
     report.lengths = check_lengths(layer, options, rng);
     check_empty_input(layer, options, rng);
+    if constexpr (InPlaceLayer<L>)
+        check_runs_in_place(layer, options, rng);
     check_nan_stays_in_its_row(layer, options, rng);
     check_copies(layer, options, rng);
     check_allocations(layer, options, rng);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <limits>
 #include <utility>
 
 #include <ssm/core/batch.hpp>
@@ -69,6 +70,32 @@ double check_modes_agree(const L& layer, const ConformanceOptions& options, Rng&
             agree("training forward against forward", training.y);
     }
     return largest;
+}
+
+/// A layer that says so may write over its input, and over its output's gradient: the same bits.
+template <InPlaceLayer L>
+void check_runs_in_place(const L& layer, const ConformanceOptions& options, Rng& rng) {
+    using T = value_t<L>;
+    Workspace workspace;
+    const auto u = detail::random_input(layer, options.batch, options.length, options, rng);
+    Batch<T> over = u;
+    layer.forward(over, over, workspace);
+    detail::require_same_bits<T>("forward over its input", over.view().flat(),
+                                 detail::run_whole(layer, u, workspace).view().flat());
+    if constexpr (TrainableLayer<L>) {
+        const Rng masks = rng.split();
+        detail::Training<L> training(layer, u, workspace, masks);
+        const auto dy = detail::random_batch<T>(u.shape(), rng);
+        L gradient = zeros_like(layer);
+        const auto du = training.backward(layer, u, dy, gradient, workspace);
+        Batch<T> read = u;
+        if constexpr (InputForgettingLayer<L>)
+            read.fill(std::numeric_limits<T>::quiet_NaN());
+        over = dy;
+        layer.backward(read, over, over, training.cache, gradient, workspace);
+        detail::require_same_bits<T>("backward over the gradient of its output", over.view().flat(),
+                                     du.view().flat());
+    }
 }
 
 /// An empty batch and sequences of length 0 change nothing: no state, no gradient.

@@ -38,10 +38,6 @@ public:
     [[nodiscard]] BatchView<T> operator()(std::size_t part, const Shape& shape) const noexcept {
         return {halves_[part % 2].data(), shape};
     }
-    /// The buffer in which `taken` is not.
-    [[nodiscard]] BatchView<T> other(const BatchView<T>& taken, const Shape& shape) const noexcept {
-        return {halves_[taken.data() == halves_[0].data() ? 1 : 0].data(), shape};
-    }
 
 private:
     std::array<std::span<T>, 2> halves_;
