@@ -64,7 +64,8 @@ TEST_CASE("Gradients of zero-order hold are accurate for every dt lambda") {
     Zoh::adjoint(modes.lambda_re, modes.lambda_im, modes.dt, zero, zero, one, zero, re, im, dt);
     for (std::size_t i = 0; i < count; ++i) {
         // G(lambda) = conj(dt^2 phi1'), and phi1'(x) = (e^x - phi1(x)) / x, or its series.
-        const std::complex<long double> lambda(modes.lambda_re[i], modes.lambda_im[i]);
+        const std::complex<long double> lambda(
+            std::complex<double>(modes.lambda_re[i], modes.lambda_im[i]));
         const auto step = static_cast<long double>(modes.dt[i]);
         const auto x = step * lambda;
         std::complex<long double> slope = (std::exp(x) - ZohReference::phi1(x)) / x;
