@@ -26,7 +26,7 @@ struct LoadOptions {
     /// every name.
     std::string prefix{};
     /// Name in the file of a weight, before the prefix; none: its own. An empty name leaves the
-    /// weight as it is. Two weights may have one name.
+    /// weight as it is. Two weights may have one name. Asked more than once for each weight.
     std::function<std::string(std::string_view)> name{};
     /// Weights that the file does not have stay as they are.
     bool allow_missing = false;
