@@ -19,10 +19,7 @@
 #include <ssm/layer/norm.hpp>
 #include <ssm/layer/pool.hpp>
 
-#if __has_include("golden/nn_fft.hpp")
 #include "golden/nn_fft.hpp"
-#define SSM_GOLDEN_FFT
-#endif
 #include "golden/nn_losses.hpp"
 #include "golden/trained.hpp"
 #include "support/catch.hpp"
@@ -281,10 +278,8 @@ void check_case(GoldenCase& golden, GoldenReport& report) {
         check_norms(golden, report);
     else if (golden.name.starts_with("layers"))
         check_layers(golden, report);
-#if defined(SSM_GOLDEN_FFT)
     else if (golden.name.starts_with("fft"))
         check_fft(golden, report);
-#endif
     else if (golden.name.starts_with("losses"))
         check_losses(golden, report);
     else
