@@ -12,6 +12,7 @@
 #include <ssm/scan/leapfrog_kernel.hpp>
 #include <ssm/scan/leapfrog_tile.hpp>
 #include <ssm/scan/segments.hpp>
+#include <ssm/simd/prefetch.hpp>
 
 namespace ssm::detail {
 
@@ -37,6 +38,17 @@ struct LeapfrogScratch {
     T* next;
 };
 
+/// Asks for steps first .. last - 1: a tile is one line out of each row, which no hardware foresees.
+template <class T>
+void prefetch_rows(const LeapfrogTile& tile, BatchView<const T> u, BatchView<T> y, std::size_t b,
+                   std::size_t first, std::size_t last) noexcept {
+    for (std::size_t t = first; t < last; ++t) {
+        simd::prefetch(&u(b, t, tile.first));
+        for (std::size_t h = tile.first; h < y.channels(); h += u.channels())
+            simd::prefetch_for_write(&y(b, t, h));
+    }
+}
+
 /// One tile of channels of one sequence.
 template <class T, class Arch = simd::Arch>
 void leapfrog_sequence(const LeapfrogBank<T>& bank, const LeapfrogTile& tile,
@@ -53,6 +65,8 @@ void leapfrog_sequence(const LeapfrogBank<T>& bank, const LeapfrogTile& tile,
     for (std::size_t first = 0; first < length; first += leapfrog_steps) {
         const std::size_t steps = std::min(leapfrog_steps, length - first);
         gather_inputs(tile, u, b, first, steps, scratch.u);
+        prefetch_rows(tile, u, y, b, first + steps,
+                      std::min(first + steps + leapfrog_steps, length));
         for (std::size_t c = 0; c < heads; ++c) {
             std::copy_n(scratch.state, lanes, scratch.next);
             std::fill_n(scratch.y, steps * line<T>, T(0));
