@@ -143,6 +143,14 @@ public:
         state.system->step(u, D.flat(), y, state.modes);
     }
 
+    /// Not there for layers that see the future; says so.
+    template <class... Arguments>
+    requires(!streams) void step(const Arguments&...) const {
+        static_assert(streams || sizeof...(Arguments) > 99,
+                      "ssm::Lti: this layer is bidirectional, or its discretisation depends on the length of the "
+                      "sequence: it cannot run step by step");
+    }
+
     struct Cache {
         Modes modes;
         typename Evaluation::template Cache<T> evaluation;
