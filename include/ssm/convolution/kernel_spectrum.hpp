@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <span>
 
+#include <ssm/convolution/detail/interleave.hpp>
 #include <ssm/convolution/detail/lane_group.hpp>
 #include <ssm/convolution/kernel.hpp>
 #include <ssm/core/aligned.hpp>
@@ -73,24 +74,29 @@ public:
 private:
     /// The polynomial sum_l causal[l] x^l - i sum_l anticausal[l] x^(n - 1 - l), and its spectrum.
     void transform(const Fft& fft, std::size_t head, std::size_t index, T* x) const {
-        constexpr std::size_t lanes = Fft::lanes;
-        const detail::LaneGroup channels = group(index);
+        constexpr std::ptrdiff_t step = 2 * Fft::lanes;
         const T scale = T(1) / static_cast<T>(fft.size());
-        const std::size_t taps = std::min(shape_.length, fft.size());
         std::fill(x, x + fft.numbers(), T(0));
-        for (std::size_t i = 0; i < channels.lanes(); ++i) {
-            const std::size_t h = channels.first + i % channels.count;
-            const std::size_t first = shape_.first(head, h);
-            if (!causal_.empty())
-                for (std::size_t l = 0; l < taps; ++l)
-                    x[l * 2 * lanes + i] = scale * causal_[first + l];
-            if (!skip_.empty())
-                x[i] += scale * skip_[head * shape_.channels + h];
-            if (!anticausal_.empty())
-                for (std::size_t l = 0; l < taps; ++l)
-                    x[((fft.size() - 1 - l) * 2 + 1) * lanes + i] = -scale * anticausal_[first + l];
+        detail::interleave<T>(lane_taps(causal_, fft, head, index), scale, x, step);
+        detail::interleave<T>(lane_taps(anticausal_, fft, head, index), -scale,
+                              x + fft.numbers() - Fft::lanes, -step);
+        if (!skip_.empty()) {
+            const detail::LaneGroup channels = group(index);
+            for (std::size_t i = 0; i < channels.lanes(); ++i)
+                x[i] += scale * skip_[head * shape_.channels + channels.channel(i)];
         }
         fft.forward(x);
+    }
+
+    /// Where the taps of each lane are, as many as the transform has points.
+    [[nodiscard]] detail::LaneSpans<const T> lane_taps(const AlignedVector<T>& taps, const Fft& fft,
+                                                       std::size_t head, std::size_t index) const {
+        detail::LaneSpans<const T> spans;
+        const detail::LaneGroup channels = group(index);
+        for (std::size_t i = 0; i < channels.lanes() && !taps.empty(); ++i)
+            spans.of[i] = {taps.data() + shape_.first(head, channels.channel(i)),
+                           std::min(shape_.length, fft.size())};
+        return spans;
     }
 
     KernelShape shape_{};

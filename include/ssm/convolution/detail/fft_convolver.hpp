@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <span>
 
+#include <ssm/convolution/detail/interleave.hpp>
 #include <ssm/convolution/detail/lane_group.hpp>
 #include <ssm/convolution/detail/pieces.hpp>
 #include <ssm/convolution/kernel.hpp>
@@ -143,20 +144,20 @@ private:
                       const ConvolutionKernel<T>& gradient) const {
         const KernelShape& shape = gradient.shape;
         const T scale = T(1) / static_cast<T>(fft.size());
-        const std::size_t taps = std::min(shape.length, fft.size());
-        for (std::size_t i = 0; i < group.lanes(); ++i) {
-            const std::size_t h = group.first + i % group.count;
-            const std::size_t first = shape.first(head, h);
-            if (!gradient.causal.empty())
-                for (std::size_t l = 0; l < taps; ++l)
-                    gradient.causal[first + l] += scale * sums_[l * step + i];
-            if (!gradient.skip.empty())
-                gradient.skip[head * shape.channels + h] += scale * sums_[i];
-            if (!gradient.anticausal.empty())
-                for (std::size_t l = 0; l < taps; ++l)
-                    gradient.anticausal[first + l] -=
-                        scale * sums_[(fft.size() - 1 - l) * step + lanes + i];
-        }
+        const auto spans = [&](std::span<T> taps) {
+            LaneSpans<T> result;
+            for (std::size_t i = 0; i < group.lanes() && !taps.empty(); ++i)
+                result.of[i] = {taps.data() + shape.first(head, group.channel(i)),
+                                std::min(shape.length, fft.size())};
+            return result;
+        };
+        constexpr auto stride = static_cast<std::ptrdiff_t>(step);
+        deinterleave<true>(sums_, stride, scale, spans(gradient.causal));
+        deinterleave<true>(sums_ + fft.numbers() - lanes, -stride, -scale,
+                           spans(gradient.anticausal));
+        if (!gradient.skip.empty())
+            for (std::size_t i = 0; i < group.lanes(); ++i)
+                gradient.skip[head * shape.channels + group.channel(i)] += scale * sums_[i];
     }
 
     T* x_;         // coefficients and spectrum of u

@@ -4,9 +4,11 @@
 #include <cstddef>
 #include <span>
 
+#include <ssm/convolution/detail/interleave.hpp>
 #include <ssm/core/batch.hpp>
 #include <ssm/math/lane_rows.hpp>
 #include <ssm/simd/pack.hpp>
+#include <ssm/simd/partial.hpp>
 
 namespace ssm::detail {
 
@@ -35,6 +37,9 @@ struct LaneGroup {
         return {first, count, width / count};
     }
     [[nodiscard]] std::size_t lanes() const noexcept { return count * pieces; }
+    [[nodiscard]] std::size_t channel(std::size_t lane) const noexcept {
+        return first + lane % count;
+    }
 };
 
 /// The longest of some pieces.
@@ -45,23 +50,37 @@ struct LaneGroup {
     return length;
 }
 
+/// The pieces of a sequence of one channel, one in each lane.
+template <class T>
+[[nodiscard]] LaneSpans<T> piece_spans(BatchView<T> u, std::span<const Piece> pieces) noexcept {
+    LaneSpans<T> spans;
+    for (std::size_t i = 0; i < pieces.size(); ++i)
+        spans.of[i] = {u.data() + pieces[i].row, pieces[i].length};
+    return spans;
+}
+
+/// Steps that stay in the first-level cache while their lanes are filled one piece after the other.
+inline constexpr std::size_t gather_tile = 64;
+
 /// Copies channels `channel .. channel + group.count - 1` of some pieces of `u` into lanes, width<T> numbers a
 /// step in `stage`; zeros behind the end of a piece and in lanes without one.
 template <class T>
 void gather_lanes(BatchView<const T> u, std::size_t channel, const LaneGroup& group,
                   std::span<const Piece> pieces, T* stage) {
+    if (u.channels() == 1)
+        return interleave<T>(piece_spans(u, pieces), T(1), stage, simd::width<T>);
     constexpr std::size_t width = simd::width<T>;
-    constexpr std::size_t tile =
-        64;  // steps that stay in the first-level cache while lanes are filled
     const std::size_t length = longest(pieces);
-    for (std::size_t begin = 0; begin < length; begin += tile) {
-        const std::size_t end = std::min(begin + tile, length);
+    for (std::size_t begin = 0; begin < length; begin += gather_tile) {
+        const std::size_t end = std::min(begin + gather_tile, length);
         std::fill(stage + begin * width, stage + end * width, T(0));
         for (std::size_t i = 0; i < pieces.size(); ++i) {
             const T* const from = u.data() + pieces[i].row * u.channels() + channel;
             T* const to = stage + i * group.count;
             for (std::size_t l = begin; l < std::min(end, pieces[i].length); ++l)
-                std::copy_n(from + l * u.channels(), group.count, to + l * width);
+                simd::store_partial(to + l * width,
+                                    simd::load_partial(from + l * u.channels(), group.count),
+                                    group.count);
         }
     }
 }
@@ -70,19 +89,21 @@ void gather_lanes(BatchView<const T> u, std::size_t channel, const LaneGroup& gr
 template <bool add, class T>
 void scatter_lanes(const T* stage, BatchView<T> y, std::size_t channel, const LaneGroup& group,
                    std::span<const Piece> pieces) {
-    constexpr std::size_t width = simd::width<T>;
-    constexpr std::size_t tile = 64;
+    if (y.channels() == 1)
+        return deinterleave<add>(stage, simd::width<T>, T(1), piece_spans(y, pieces));
     const std::size_t length = longest(pieces);
-    for (std::size_t begin = 0; begin < length; begin += tile)
+    for (std::size_t begin = 0; begin < length; begin += gather_tile)
         for (std::size_t i = 0; i < pieces.size(); ++i) {
-            T* const to = y.data() + pieces[i].row * y.channels() + channel;
             const T* const from = stage + i * group.count;
-            for (std::size_t l = begin; l < std::min(begin + tile, pieces[i].length); ++l)
-                for (std::size_t c = 0; c < group.count; ++c)
-                    if constexpr (add)
-                        to[l * y.channels() + c] += from[l * width + c];
-                    else
-                        to[l * y.channels() + c] = from[l * width + c];
+            T* const to = y.data() + pieces[i].row * y.channels() + channel;
+            const std::size_t end = std::min(begin + gather_tile, pieces[i].length);
+            for (std::size_t l = begin; l < end; ++l) {
+                T* const row = to + l * y.channels();
+                simd::Pack<T> value = simd::load_partial(from + l * simd::width<T>, group.count);
+                if constexpr (add)
+                    value += simd::load_partial(row, group.count);
+                simd::store_partial(row, value, group.count);
+            }
         }
 }
 
