@@ -29,20 +29,22 @@ std::size_t allocations_of(const Allocate& allocate, const Release& release) {
 }  // namespace
 
 TEST_CASE("the allocation counter sees every way to allocate") {
-    if (!AllocationCounter::available()) return;
+    if (!AllocationCounter::available())
+        return;
 
     CHECK(allocations_of([] { return std::malloc(8); }, std::free) == 1);
     CHECK(allocations_of([] { return std::calloc(2, 8); }, std::free) == 1);
     CHECK(allocations_of([] { return std::realloc(nullptr, 8); }, std::free) == 1);
     CHECK(allocations_of([] { return std::aligned_alloc(64, 64); }, std::free) == 1);
-    CHECK(allocations_of([] { return ::operator new(8); },
-                         [](void* p) { ::operator delete(p); }) == 1);
-    CHECK(allocations_of([] { return ::operator new(8, std::align_val_t{64}); },
-                         [](void* p) { ::operator delete(p, std::align_val_t{64}); }) == 1);
+    CHECK(allocations_of([] { return ::operator new(8); }, [](void* p) { ::operator delete(p); }) ==
+          1);
+    CHECK(allocations_of([] { return ::operator new (8, std::align_val_t{64}); },
+                         [](void* p) { ::operator delete (p, std::align_val_t{64}); }) == 1);
 }
 
 TEST_CASE("the allocation counter sees Eigen and the standard containers") {
-    if (!AllocationCounter::available()) return;
+    if (!AllocationCounter::available())
+        return;
 
     const AllocationCounter counter;
     Eigen::VectorXf vector(100);

