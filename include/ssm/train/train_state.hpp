@@ -51,7 +51,8 @@ struct Tally {
 ///                      schedule::Cosine{.steps = 1000});
 ///     fit(model, state, ...);
 ///
-/// A regular value; `visit_numbers` names everything for a checkpoint file.
+/// A regular value; `visit_numbers` names everything for a checkpoint file. Options (learning rate,
+/// patience, shape of the schedule) are the program's and are not part of that.
 template <class L, class Rule, Schedule S = schedule::Constant>
 struct TrainState {
     /// The first three describe the run; `seed` decides the order of examples and what dropout
