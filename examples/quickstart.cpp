@@ -12,6 +12,7 @@
 
 #include <ssm/ssm.hpp>
 
+#include "support/confusion.hpp"
 #include "support/digits.hpp"
 #include "support/options.hpp"
 #include "support/svg.hpp"
@@ -84,18 +85,6 @@ ssm::Batch<float> stream(const Model& model, const ssm::Batch<float>& images) {
     return logits;
 }
 
-void print(const ssm::ConfusionMatrix& confusion) {
-    std::printf("\ndigit   taken for\n     ");
-    for (std::size_t answer = 0; answer < 10; ++answer)
-        std::printf("%5zu", answer);
-    for (std::size_t truth = 0; truth < 10; ++truth) {
-        std::printf("\n%5zu", truth);
-        for (std::size_t answer = 0; answer < 10; ++answer)
-            std::printf("%5zu", static_cast<std::size_t>(confusion(truth, answer)));
-    }
-    std::printf("\n\n");
-}
-
 void plot(const ssm::FitReport& report, const std::string& path) {
     examples::Curve training{"training", {}};
     examples::Curve test{"test", {}};
@@ -126,7 +115,7 @@ int run(const Settings& settings) {
     test.take(ssm::ordered_indices(test.size()), tests);
     ssm::ConfusionMatrix confusion(10);
     confusion.add<float>(classify(model, tests.inputs), tests.targets.view().flat());
-    print(confusion);
+    std::printf("\n%s\n", examples::table(confusion).c_str());
     std::printf("test accuracy %.2f %% after %.1f s of training\n", 100.0 * confusion.accuracy(),
                 report.epochs.back().seconds);
     plot(report, "quickstart.svg");
