@@ -8,7 +8,6 @@
 #include <cstdio>
 #include <exception>
 #include <string>
-#include <vector>
 
 #include <ssm/ssm.hpp>
 
@@ -31,21 +30,18 @@ struct Settings {
                 .system = {.state = options.get<std::size_t>("state", 32,
                                                              "state size of each channel")}},
           epochs(options.get<std::size_t>("epochs", 40, "times through the training pictures")),
-          learning_rate(options.get("rate", 0.01, "learning rate")),
-          seed(options.get("seed", 1U, "random numbers")),
           threads(options.get<std::size_t>("threads", 0, "threads, 0 for all")),
-          target(options.get("target", 0.97,
-                             "test accuracy below which the program reports failure")) {
+          learning_rate(options.get("rate", 0.01, "learning rate")),
+          target(options.get("target", 0.97, "test accuracy below which the program fails")),
+          seed(options.get("seed", 1U, "random numbers")) {
         options.done();
     }
 
     std::string data;
     Model::Options model;
-    std::size_t epochs;
-    double learning_rate;
+    std::size_t epochs, threads;
+    double learning_rate, target;
     unsigned seed;
-    std::size_t threads;
-    double target;
 };
 
 ssm::FitReport train(Model& model, const Images& training, const Images& test,
@@ -86,8 +82,7 @@ ssm::Batch<float> stream(const Model& model, const ssm::Batch<float>& images) {
 }
 
 void plot(const ssm::FitReport& report, const std::string& path) {
-    examples::Curve training{"training", {}};
-    examples::Curve test{"test", {}};
+    examples::Curve training{"training", {}}, test{"test", {}};
     for (const ssm::Progress& epoch : report.epochs) {
         training.y.push_back(epoch.loss);
         test.y.push_back(epoch.validation_loss);
