@@ -12,6 +12,8 @@
 #else
 #include <immintrin.h>
 #endif
+#elif defined(__SSE2__)
+#include <emmintrin.h>
 #elif defined(__aarch64__)
 #include <arm_neon.h>
 #endif

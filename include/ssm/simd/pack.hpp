@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include <ssm/simd/fused.hpp>
+#include <ssm/simd/ordered.hpp>
 #include <ssm/simd/register.hpp>
 
 /// Vectors of numbers, as wide as the processor this file is compiled for has them.
@@ -204,7 +205,9 @@ template <class T>
 /// number that may be NaN goes second.
 template <class T>
 [[nodiscard]] SSM_INLINE Pack<T> min(Pack<T> a, detail::Same<T> b) noexcept {
-    if constexpr (detail::is_vector<T>)
+    if constexpr (detail::orders_itself<T>)
+        return Pack<T>::of(detail::minimum(a.raw.data, b.raw.data));
+    else if constexpr (detail::is_vector<T>)
         return Pack<T>::of(xsimd::min(a.raw, b.raw));
     else
         return a < b ? a : b;
@@ -213,7 +216,9 @@ template <class T>
 /// The larger of two. NaN as with `min`.
 template <class T>
 [[nodiscard]] SSM_INLINE Pack<T> max(Pack<T> a, detail::Same<T> b) noexcept {
-    if constexpr (detail::is_vector<T>)
+    if constexpr (detail::orders_itself<T>)
+        return Pack<T>::of(detail::maximum(a.raw.data, b.raw.data));
+    else if constexpr (detail::is_vector<T>)
         return Pack<T>::of(xsimd::max(a.raw, b.raw));
     else
         return a > b ? a : b;
