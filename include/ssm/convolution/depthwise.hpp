@@ -122,38 +122,43 @@ void depthwise_step(const Depthwise<T>& f, std::span<const T> u, std::span<T> y,
 /// Adjoint of `depthwise_forward`: overwrites du (empty: not wanted), adds to dweight, and to dbias and
 /// dwindow unless they are null.
 ///
-/// Cost      the forward again (with silu) and twice as much; three passes over tiles that stay in cache
-/// Threads   cut into channels, so that each sum has one owner
+/// Cost      the forward again (with silu) and twice as much; one pass over u, dy and du
+/// Threads   cut into sequences and blocks of channels; the sums of sequences are added in order
 template <class T>
 void depthwise_backward(const Depthwise<T>& f, BatchView<const T> u, BatchView<const T> dy,
                         BatchView<T> du, const T* window, T* dweight, T* dbias, T* dwindow,
                         const Context& context) {
+    constexpr std::size_t block = 128;  // channels of a task: half a kilobyte of a row in float
+    const std::size_t blocks = (f.channels + block - 1) / block;
+    const std::size_t size = (f.width + 1) * f.channels;  // dweight and dbias of a sequence
+    const std::size_t scratch_size = block * detail::depthwise_scratch(f);
     const Workspace::Frame frame = context.workspace.frame();
-    const std::size_t scratch_size = (detail::depthwise_tile + f.width - 1) * simd::width<T>;
+    const std::span<T> sums = context.workspace.take_zero<T>(u.batch() * size);
     const std::span<T> scratch = context.workspace.take<T>(threads() * scratch_size);
-    const auto stretch = [&](std::size_t b, std::size_t begin, std::size_t end, bool fresh,
-                             std::size_t h, auto lanes, T* g) {
-        const bool continues = begin == 0 && !fresh;
-        const std::size_t offset = (b * u.length() + begin) * f.channels;
-        detail::depthwise_adjoint<T>(
-            f, {u.data() + offset, continues ? detail::window_of(f, window, b) : nullptr},
-            dy.data() + offset, end - begin,
-            {du.empty() ? nullptr : du.data() + offset, dweight, dbias,
-             continues ? detail::window_of(f, dwindow, b) : nullptr},
-            g, h, lanes);
-    };
-    parallel_ranges(
-        f.channels, 2 * simd::width<T>, [&](std::size_t low, std::size_t high, std::size_t worker) {
-            T* g = scratch.data() + worker * scratch_size;
-            for (std::size_t b = 0; b < u.batch(); ++b)
-                detail::for_each_segment(
-                    context, b, 0, context.valid_length(b, u.length()),
-                    [&](std::size_t begin, std::size_t end, bool fresh) {
-                        simd::for_each_pack<T>(high - low, [&](auto lanes, std::size_t i) {
-                            stretch(b, begin, end, fresh, low + i, lanes, g);
-                        });
-                    });
-        });
+    parallel_for(u.batch() * blocks, [&](std::size_t task, std::size_t worker) {
+        const std::size_t b = task / blocks;
+        const std::size_t low = task % blocks * block;
+        T* sum = sums.data() + b * size;
+        detail::for_each_segment(
+            context, b, 0, context.valid_length(b, u.length()),
+            [&](std::size_t begin, std::size_t end, bool fresh) {
+                const bool continues = begin == 0 && !fresh;
+                const std::size_t offset = (b * u.length() + begin) * f.channels;
+                detail::depthwise_adjoint<T>(
+                    f, {u.data() + offset, continues ? detail::window_of(f, window, b) : nullptr},
+                    dy.data() + offset, end - begin,
+                    {du.empty() ? nullptr : du.data() + offset, sum, sum + f.width * f.channels,
+                     continues ? detail::window_of(f, dwindow, b) : nullptr},
+                    scratch.data() + worker * scratch_size, low, std::min(low + block, f.channels));
+            });
+    });
+    for (std::size_t b = 0; b < u.batch(); ++b) {
+        const T* sum = sums.data() + b * size;
+        for (std::size_t i = 0; i < f.width * f.channels; ++i)
+            dweight[i] += sum[i];
+        for (std::size_t h = 0; h < f.channels && dbias != nullptr; ++h)
+            dbias[h] += sum[f.width * f.channels + h];
+    }
     if (!du.empty())
         detail::clear_padding(du, context);
 }

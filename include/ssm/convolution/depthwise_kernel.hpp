@@ -116,13 +116,18 @@ void depthwise_stretch(const Depthwise<T>& f, DepthwiseInput<T> in, T* y, std::s
             const simd::Pack<T> sum = depthwise_sum(f, in, begin, h, lanes);
             lanes.store(y + begin * f.channels + h, f.silu ? math::Silu{}(sum) : sum);
         });
-    constexpr std::size_t packs = 4;
-    constexpr std::size_t strip = packs * simd::width<T>;
+    // Silu keeps so many constants in registers that it leaves room for two vectors only.
+    const std::size_t packs = f.silu ? 2 : 4;
+    const std::size_t strip = packs * simd::width<T>;
     for (std::size_t t = begin; t < end; t += depthwise_tile) {
         const std::size_t tile_end = std::min(end, t + depthwise_tile);
         std::size_t h = 0;
-        for (; h + strip <= f.channels; h += strip)
-            depthwise_dispatch<packs>(f, in.x, y, t, tile_end, h, simd::AllLanes<T>{});
+        for (; h + strip <= f.channels; h += strip) {
+            if (f.silu)
+                depthwise_dispatch<2>(f, in.x, y, t, tile_end, h, simd::AllLanes<T>{});
+            else
+                depthwise_dispatch<4>(f, in.x, y, t, tile_end, h, simd::AllLanes<T>{});
+        }
         simd::for_each_pack<T>(f.channels - h, [&](auto lanes, std::size_t rest) {
             depthwise_dispatch<1>(f, in.x, y, t, tile_end, h + rest, lanes);
         });
@@ -139,56 +144,102 @@ struct DepthwiseGradient {
     T* dwindow;
 };
 
-/// Adjoint of one vector of channels of a stretch of `steps` steps, from its end to its begin in tiles.
-/// `g` is scratch of depthwise_tile + width - 1 vectors: the gradient before f of a tile and of the steps behind it.
-template <class T, class Lanes>
-void depthwise_adjoint(const Depthwise<T>& f, DepthwiseInput<T> in, const T* dy, std::size_t steps,
-                       DepthwiseGradient<T> to, T* g, std::size_t h, Lanes lanes) noexcept {
+/// Adjoint of steps begin .. end - 1, at most a tile, for one vector of channels. `g` holds the gradient before f:
+/// of the steps behind the tile on entry, in its first width - 1 vectors, and of the tile on return.
+template <std::size_t width, class T, class Lanes>
+SSM_INLINE void depthwise_adjoint_steps(const Depthwise<T>& f, DepthwiseInput<T> in, const T* dy,
+                                        std::size_t begin, std::size_t end, DepthwiseGradient<T> to,
+                                        T* g, std::size_t h, Lanes lanes) noexcept {
     using Pack = simd::Pack<T>;
     constexpr std::size_t w = simd::width<T>;
-    const std::size_t behind = f.width - 1;
-    std::fill_n(g, (depthwise_tile + behind) * w, T(0));
-    const auto tap = [&](std::size_t k) { return lanes.load(f.weight + k * f.channels + h); };
-    // Gradient of the input at the step that row `row` of g stands for; rows before 0 are zero.
-    const auto input_gradient = [&](std::size_t row, std::size_t skipped) {
-        Pack sum(T(0));
-        for (std::size_t j = skipped; j <= behind; ++j)
-            sum = simd::fma(simd::load(g + (row + j - skipped) * w), tap(behind - j), sum);
-        return sum;
+    constexpr std::size_t held = width > 0 ? width : 1;
+    const std::size_t taps = width > 0 ? width : f.width;
+    const std::size_t count = end - begin;
+    std::copy_backward(g, g + (taps - 1) * w, g + (count + taps - 1) * w);
+
+    Pack weight[held];
+    Pack weight_sum[held];
+    for (std::size_t k = 0; k < width; ++k) {
+        weight[k] = lanes.load(f.weight + k * f.channels + h);
+        weight_sum[k] = lanes.load(to.dweight + k * f.channels + h);
+    }
+    const auto tap = [&](std::size_t k) {
+        return width > 0 ? weight[k] : lanes.load(f.weight + k * f.channels + h);
     };
-    for (std::size_t end = steps; end > 0;) {
-        const std::size_t count = (end - 1) % depthwise_tile + 1;
-        const std::size_t begin = end - count;
-        if (end < steps)  // the previous tile's first rows are what follows this one
-            std::copy_backward(g, g + behind * w, g + (count + behind) * w);
-        Pack bias_sum(T(0));
+    Pack bias_sum(T(0));
+    for (std::size_t i = 0; i < count; ++i) {
+        const T* rows[held];  // the inputs of this step, null for zeros
+        for (std::size_t k = 0; k < width; ++k)
+            rows[k] = in.before(begin + i, taps - 1 - k, f);
+        Pack d = lanes.load(dy + (begin + i) * f.channels + h);
+        if (f.silu)
+            d *= math::Silu{}.derivative(depthwise_sum(f, in, begin + i, h, lanes));
+        bias_sum += d;
+        simd::store(g + i * w, d);
+        for (std::size_t k = 0; k < width; ++k)
+            if (rows[k] != nullptr)
+                weight_sum[k] = simd::fma(lanes.load(rows[k] + h), d, weight_sum[k]);
+        for (std::size_t k = width; k < taps; ++k)
+            if (const T* row = in.before(begin + i, taps - 1 - k, f)) {
+                T* sum = to.dweight + k * f.channels + h;
+                lanes.store(sum, simd::fma(lanes.load(row + h), d, lanes.load(sum)));
+            }
+    }
+    for (std::size_t k = 0; k < width; ++k)
+        lanes.store(to.dweight + k * f.channels + h, weight_sum[k]);
+    if (to.dbias != nullptr)
+        lanes.store(to.dbias + h, lanes.load(to.dbias + h) + bias_sum);
+    if (to.dx != nullptr)
         for (std::size_t i = 0; i < count; ++i) {
-            Pack d = lanes.load(dy + (begin + i) * f.channels + h);
-            if (f.silu)
-                d *= math::Silu{}.derivative(depthwise_sum(f, in, begin + i, h, lanes));
-            bias_sum += d;
-            simd::store(g + i * w, d);
+            Pack sum(T(0));
+            for (std::size_t j = 0; j < taps; ++j)
+                sum = simd::fma(simd::load(g + (i + j) * w), tap(taps - 1 - j), sum);
+            lanes.store(to.dx + (begin + i) * f.channels + h, sum);
         }
-        for (std::size_t k = 0; k < f.width; ++k) {
-            T* target = to.dweight + k * f.channels + h;
-            Pack sum = lanes.load(target);
-            for (std::size_t i = 0; i < count; ++i)
-                if (const T* row = in.before(begin + i, behind - k, f))
-                    sum = simd::fma(lanes.load(row + h), simd::load(g + i * w), sum);
-            lanes.store(target, sum);
-        }
-        if (to.dbias != nullptr)
-            lanes.store(to.dbias + h, lanes.load(to.dbias + h) + bias_sum);
-        if (to.dx != nullptr)
-            for (std::size_t i = 0; i < count; ++i)
-                lanes.store(to.dx + (begin + i) * f.channels + h, input_gradient(i, 0));
+}
+
+/// Vectors of scratch for one vector of channels.
+template <class T>
+[[nodiscard]] std::size_t depthwise_scratch(const Depthwise<T>& f) noexcept {
+    return depthwise_tile + f.width - 1;
+}
+
+/// Adjoint of channels low .. high - 1 of a stretch of `steps` steps, from its end to its begin in tiles. `scratch`
+/// has `depthwise_scratch` vectors for every vector of channels.
+template <class T>
+void depthwise_adjoint(const Depthwise<T>& f, DepthwiseInput<T> in, const T* dy, std::size_t steps,
+                       DepthwiseGradient<T> to, T* scratch, std::size_t low,
+                       std::size_t high) noexcept {
+    constexpr std::size_t w = simd::width<T>;
+    const std::size_t behind = f.width - 1;
+    const auto for_each_vector = [&](auto&& body) {
+        simd::for_each_pack<T>(high - low, [&](auto lanes, std::size_t i) {
+            body(lanes, low + i, scratch + i * depthwise_scratch(f));
+        });
+    };
+    for_each_vector([&](auto, std::size_t, T* g) { std::fill_n(g, behind * w, T(0)); });
+    for (std::size_t end = steps; end > 0;) {
+        const std::size_t begin = end - ((end - 1) % depthwise_tile + 1);
+        for_each_vector([&](auto lanes, std::size_t h, T* g) {
+            if (f.width == 4)
+                depthwise_adjoint_steps<4>(f, in, dy, begin, end, to, g, h, lanes);
+            else
+                depthwise_adjoint_steps<0>(f, in, dy, begin, end, to, g, h, lanes);
+        });
         end = begin;
     }
-    if (to.dwindow != nullptr)
+    if (to.dwindow == nullptr)
+        return;
+    for_each_vector([&](auto lanes, std::size_t h, T* g) {
         for (std::size_t r = 0; r < behind; ++r) {
             T* target = to.dwindow + r * f.channels + h;
-            lanes.store(target, lanes.load(target) + input_gradient(0, behind - r));
+            simd::Pack<T> sum = lanes.load(target);
+            for (std::size_t j = 0; j <= r; ++j)
+                sum = simd::fma(simd::load(g + j * w),
+                                lanes.load(f.weight + (r - j) * f.channels + h), sum);
+            lanes.store(target, sum);
         }
+    });
 }
 
 }  // namespace detail
