@@ -97,6 +97,7 @@
 #include <ssm/simd/fused.hpp>
 #include <ssm/simd/intrinsics.hpp>
 #include <ssm/simd/log.hpp>
+#include <ssm/simd/ordered.hpp>
 #include <ssm/simd/pack.hpp>
 #include <ssm/simd/partial.hpp>
 #include <ssm/simd/prefetch.hpp>

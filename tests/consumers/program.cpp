@@ -1,4 +1,4 @@
-// What a first user writes: build a layer, run a sequence through it.
+// What a first user writes: make a layer, run a sequence through it.
 
 #include <cmath>
 #include <cstdio>
@@ -6,7 +6,16 @@
 #include <ssm/ssm.hpp>
 
 int main() {
-    const ssm::Error error("an error of the library is an ordinary exception");
-    std::printf("ssm %d.%d.%d\n", ssm::version.major, ssm::version.minor, ssm::version.patch);
-    return std::isfinite(static_cast<double>(error.what()[0])) ? 0 : 1;
+    const ssm::Linear<float> layer({.in = 3, .out = 2}, ssm::Rng(1));
+    ssm::Batch<float> u(1, 5, 3);
+    ssm::Batch<float> y(1, 5, 2);
+    u(0, 4, 1) = 1.0F;
+
+    ssm::Workspace workspace;
+    layer.forward(u, y, workspace);
+
+    const auto last = static_cast<double>(y(0, 4, 0));
+    std::printf("ssm %d.%d.%d: %f\n", ssm::version.major, ssm::version.minor, ssm::version.patch,
+                last);
+    return std::isfinite(last) && last != 0.0 ? 0 : 1;
 }
