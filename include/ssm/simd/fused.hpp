@@ -5,9 +5,9 @@
 #include <ssm/simd/intrinsics.hpp>
 #include <ssm/simd/register.hpp>
 
-/// Fused multiply-add on registers. xsimd 8 multiplies and adds separately with AVX-512, and for
-/// differences with NEON; the compiler may or may not fuse that, and the exact argument reductions
-/// need it fused.
+/// Operations with one rounding, on registers. xsimd 8 multiplies and adds separately with AVX-512, and
+/// for differences with NEON (the compiler may or may not fuse that, and the exact argument reductions
+/// need it fused); its NEON square root of float is an approximation.
 namespace ssm::simd {
 inline namespace SSM_ARCH {
 

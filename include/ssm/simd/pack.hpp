@@ -224,6 +224,7 @@ template <class T>
         return a > b ? a : b;
 }
 
+/// |a|
 template <class T>
 [[nodiscard]] SSM_INLINE Pack<T> abs(Pack<T> a) noexcept {
     if constexpr (detail::is_vector<T>)
@@ -232,9 +233,15 @@ template <class T>
         return std::abs(a.raw);
 }
 
+/// Square root, correctly rounded.
 template <class T>
 [[nodiscard]] SSM_INLINE Pack<T> sqrt(Pack<T> a) noexcept {
-    if constexpr (detail::is_vector<T>)
+#if defined(__aarch64__)
+    if constexpr (detail::fuses_itself<T> && sizeof(T) == 4)
+        return Pack<T>::of(vsqrtq_f32(a.raw));
+    else
+#endif
+        if constexpr (detail::is_vector<T>)
         return Pack<T>::of(xsimd::sqrt(a.raw));
     else
         return std::sqrt(a.raw);
