@@ -142,7 +142,9 @@ BENCHMARK(forward<evaluation::Fft>)->Apply(sizes);
 BENCHMARK(forward<evaluation::Chunked>)->Apply(sizes);
 BENCHMARK(forward<evaluation::Recurrence>)->Apply(sizes);
 BENCHMARK(forward_from_state)->Apply(sizes);
-BENCHMARK(forward<evaluation::Chunked>)->Name("forward, time and memory to a million steps")->Apply(long_sizes);
+BENCHMARK(forward<evaluation::Chunked>)
+    ->Name("forward, time and memory to a million steps")
+    ->Apply(long_sizes);
 BENCHMARK(training<evaluation::Fft>)->Apply(training_sizes);
 BENCHMARK(training<evaluation::Recurrence>)->Apply(training_sizes);
 BENCHMARK(step)->Apply(step_sizes);

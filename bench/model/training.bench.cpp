@@ -30,7 +30,11 @@ void training_step(benchmark::State& state) {
     const std::size_t batch = argument(1);
     const std::size_t width = argument(2);
     const std::size_t depth = argument(3);
-    Model model({.classes = 10, .width = width, .depth = depth, .dropout = 0.1, .system = {.state = argument(4)}});
+    Model model({.classes = 10,
+                 .width = width,
+                 .depth = depth,
+                 .dropout = 0.1,
+                 .system = {.state = argument(4)}});
     AdamW<Model> optimizer(model, {.learning_rate = 1e-3});
     Model gradient = zeros_like(model);
     Model::Cache cache;
@@ -49,14 +53,15 @@ void training_step(benchmark::State& state) {
     for (auto _ : state) {
         set_zero(gradient);
         model.forward(u, logits, cache, context);
-        benchmark::DoNotOptimize(
-            static_cast<double>(loss(logits, BatchView<const std::int32_t>(labels.data(), {batch, 1, 1}), dlogits)));
+        benchmark::DoNotOptimize(static_cast<double>(
+            loss(logits, BatchView<const std::int32_t>(labels.data(), {batch, 1, 1}), dlogits)));
         model.backward(u, dlogits, {}, cache, gradient, context);
         optimizer.step(model, gradient);
     }
     const std::size_t rows = batch * length;
     ssm_bench::report<float>(state, rows * width * depth, 6.0 * 2.0 * static_cast<double>(width));
-    state.counters["samples/s"] = benchmark::Counter(static_cast<double>(batch), benchmark::Counter::kIsIterationInvariantRate);
+    state.counters["samples/s"] = benchmark::Counter(static_cast<double>(batch),
+                                                     benchmark::Counter::kIsIterationInvariantRate);
     set_threads(0);
 }
 

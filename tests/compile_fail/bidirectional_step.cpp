@@ -4,4 +4,6 @@
 
 using Layer = ssm::S4D<float, ssm::init::Lin, ssm::Zoh, ssm::evaluation::Auto, ssm::Bidirectional>;
 
-void run(const Layer& layer, float* numbers) { layer.step(numbers, numbers); }
+void run(const Layer& layer, float* numbers) {
+    layer.step(numbers, numbers);
+}

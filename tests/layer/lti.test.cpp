@@ -49,7 +49,9 @@ std::string message_of(const typename S4D<double>::Options& options) {
     return "no error";
 }
 
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+bool contains(const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+}
 
 }  // namespace
 
@@ -210,7 +212,8 @@ struct ForwardEuler {
             b_im[i] = 0.0;
         }
     }
-    static void adjoint(In re, In im, In dt, In dz_re, In dz_im, In db_re, In, Out dre, Out dim, Out ddt) {
+    static void adjoint(In re, In im, In dt, In dz_re, In dz_im, In db_re, In, Out dre, Out dim,
+                        Out ddt) {
         for (std::size_t i = 0; i < dt.size(); ++i) {
             dre[i] = dt[i] * dz_re[i];
             dim[i] = dt[i] * dz_im[i];

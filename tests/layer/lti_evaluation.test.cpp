@@ -70,7 +70,8 @@ double error(const Batch<T>& found, const std::vector<double>& expected) {
     double difference = 0.0;
     for (std::size_t i = 0; i < expected.size(); ++i) {
         largest = std::max(largest, std::abs(expected[i]));
-        difference = std::max(difference, std::abs(static_cast<double>(found.data()[i]) - expected[i]));
+        difference =
+            std::max(difference, std::abs(static_cast<double>(found.data()[i]) - expected[i]));
     }
     return difference / largest;
 }
@@ -89,15 +90,15 @@ void check_float_error(std::size_t length, double tolerance) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("each evaluation keeps every promise of a layer", "", evaluation::Fft, evaluation::Chunked,
-                   evaluation::Recurrence) {
+TEMPLATE_TEST_CASE("each evaluation keeps every promise of a layer", "", evaluation::Fft,
+                   evaluation::Chunked, evaluation::Recurrence) {
     check_conformance(small<S4D<double, init::Lin, Zoh, TestType>>(5, 8, 2));
 }
 
 // The weights are stored in float and a channel's output sums 16 modes: 4e-6 is what stays of both, for
 // every evaluation and length.
-TEMPLATE_TEST_CASE("in float the error of each evaluation is that of the weights", "", evaluation::Fft,
-                   evaluation::Chunked, evaluation::Recurrence, evaluation::Auto) {
+TEMPLATE_TEST_CASE("in float the error of each evaluation is that of the weights", "",
+                   evaluation::Fft, evaluation::Chunked, evaluation::Recurrence, evaluation::Auto) {
     for (const std::size_t length : {1U, 2U, 31U, 64U, 65U, 257U, 700U})
         check_float_error<TestType>(length, 4e-6);
 }

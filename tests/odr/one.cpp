@@ -2,4 +2,6 @@
 
 const void* version_of_the_other();
 
-int main() { return version_of_the_other() == &ssm::version ? 0 : 1; }
+int main() {
+    return version_of_the_other() == &ssm::version ? 0 : 1;
+}

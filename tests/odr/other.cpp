@@ -2,4 +2,6 @@
 
 const void* version_of_the_other();
 
-const void* version_of_the_other() { return &ssm::version; }
+const void* version_of_the_other() {
+    return &ssm::version;
+}

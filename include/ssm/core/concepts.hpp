@@ -120,7 +120,9 @@ concept ReducingLayer = Layer<L> && requires {
 
 /// A layer whose y may be u exactly, and whose du may be dy exactly.
 template <class L>
-concept InPlaceLayer = PointwiseLayer<L> && requires { requires L::runs_in_place; };
+concept InPlaceLayer = PointwiseLayer<L> && requires {
+    requires L::runs_in_place;
+};
 
 /// A layer that also trains in place: its backward does not read the forward's input.
 template <class L>

@@ -147,7 +147,8 @@ public:
     template <class... Arguments>
     requires(!streams) void step(const Arguments&...) const {
         static_assert(streams || sizeof...(Arguments) > 99,
-                      "ssm::Lti: this layer is bidirectional, or its discretisation depends on the length of the "
+                      "ssm::Lti: this layer is bidirectional, or its discretisation depends on the "
+                      "length of the "
                       "sequence: it cannot run step by step");
     }
 
