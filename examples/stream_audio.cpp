@@ -108,7 +108,7 @@ int run(const std::string& path, double seconds, const std::string& weights, std
     std::printf("%-22s %8.1f times real time\n", "whole sequence", duration / seconds_since(start));
 
     double worst = 0.0;
-    for (const std::size_t size : {16, 64, 256, 1024}) {
+    for (const std::size_t size : {16U, 64U, 256U, 1024U}) {
         const double took = run_blocks(network, u, y, size);
         worst = std::max(worst, largest_difference(whole, y));
         std::printf("blocks of %-12zu %8.1f times real time, largest difference %.1e\n", size,
