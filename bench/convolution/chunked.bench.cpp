@@ -1,5 +1,5 @@
-// Diagonal systems in chunks, one thread, tables included: they are made in every call. The bound counts
-// the multiply-adds of the chunks: 4 n + 3 T / 4 + 4 n / T for each number.
+// Diagonal systems in chunks, one thread, tables included: they are made in every call. The bound
+// counts the multiply-adds of the chunks: 4 n + 3 T / 4 + 4 n / T for each number.
 
 #include <cstddef>
 

@@ -1,5 +1,6 @@
-// Diagonal systems as a recurrence, one thread. The bound counts the 4 multiply-adds that a mode takes
-// each step (6 for single steps, where memory usually decides; 12 for the backward with its three passes).
+// Diagonal systems as a recurrence, one thread. The bound counts the 4 multiply-adds that a mode
+// takes each step (6 for single steps, where memory usually decides; 12 for the backward with its
+// three passes).
 
 #include <algorithm>
 #include <chrono>

@@ -109,7 +109,8 @@ TEMPLATE_TEST_CASE("chunks honour resets and lengths", "[chunked]", float, doubl
 }
 
 TEST_CASE("half a million steps in float keep the accuracy of a thousand", "[chunked]") {
-    // Memory of 10,000 steps at all frequencies: where a recurrence in float gathers rounding errors.
+    // Memory of 10,000 steps at all frequencies: where a recurrence in float gathers rounding
+    //        errors.
     const std::vector<double> angles{0.0, 1e-3, 0.3, 1.5, 3.1};
     const ModeShape shape{angles.size(), 1, 1};
     Modes modes(shape);
@@ -130,7 +131,8 @@ TEST_CASE("half a million steps in float keep the accuracy of a thousand", "[chu
         ssm::chunked_forward<float>(modes, {}, u, y, state, workspace);
         const Batch<double> expected =
             reference.forward(ssm_test::converted<double>(u), exact, workspace);
-        // One rounding of the state each 16 or 32 steps, some 300 to 600 of them in memory, at random: 25 eps.
+        // One rounding of the state each 16 or 32 steps, some 300 to 600 of them in memory, at
+        // random: 25 eps.
         CHECK(relative_difference(y, expected) < 1e-5);
     }
 }

@@ -56,7 +56,8 @@ struct DiagonalReference {
     }
 };
 
-/// Modes as a discretisation would make them: |z| from 0.3 to 1 - 1e-3, all angles, some real and one 0.
+/// Modes as a discretisation would make them: |z| from 0.3 to 1 - 1e-3, all angles, some real and
+/// one 0.
 inline ssm::Modes random_modes(ssm::ModeShape shape, unsigned seed) {
     std::mt19937 random(seed);
     std::uniform_real_distribution<double> uniform(0.0, 1.0);
@@ -110,7 +111,8 @@ double relative_difference(const ssm::Batch<T>& a, const ssm::Batch<double>& b) 
     return difference / largest;
 }
 
-/// Sequences through a bank of systems: what all evaluations are given, and what they should answer.
+/// Sequences through a bank of systems: what all evaluations are given, and what they should
+/// answer.
 template <class T>
 struct DiagonalProblem {
     DiagonalProblem(ssm::ModeShape sizes, std::size_t batch, std::size_t length, bool has_skip,
@@ -173,8 +175,9 @@ double state_difference(const State& state, const DiagonalReference::State& expe
     return difference / largest;
 }
 
-/// What sums of rounded terms may differ by. Terms of alternating sign add up to outputs smaller than themselves,
-/// and slow modes keep their rounding errors for up to 1000 steps: hence 200 roundings.
+/// What sums of rounded terms may differ by. Terms of alternating sign add up to outputs smaller
+/// than themselves, and slow modes keep their rounding errors for up to 1000 steps: hence 200
+/// roundings.
 template <class T>
 inline constexpr double diagonal_tolerance = 200.0 *
                                              static_cast<double>(std::numeric_limits<T>::epsilon());

@@ -14,7 +14,8 @@ namespace ssm::detail {
 template <class T, class Arch = simd::Arch>
 inline constexpr std::size_t chunk_columns = simd::registers >= 32 ? 12 : 6;
 
-/// sums += A x for 2 registers of rows and `columns` chunks: A[k] at a + k * step, x of chunk j at x + j * stride.
+/// sums += A x for 2 registers of rows and `columns` chunks: A[k] at a + k * step, x of chunk j at
+/// x + j * stride.
 template <std::size_t columns, std::size_t first_row = 0, class T, class Arch = simd::Arch>
 SSM_INLINE void multiply_block(const T* a, std::ptrdiff_t step, const T* x, std::size_t stride,
                                std::size_t count, simd::Pack<T> (&sums)[2][columns]) noexcept {
@@ -97,8 +98,8 @@ void chunk_output(const ChunkTables<T, Arch>& tables, std::size_t modes, std::si
     }
 }
 
-/// Turns what each of `count` chunks adds to the state into the state it starts from, and `state` into the
-/// one after all of them; `pole` is z^T, [re, im][row].
+/// Turns what each of `count` chunks adds to the state into the state it starts from, and `state`
+/// into the one after all of them; `pole` is z^T, [re, im][row].
 template <class T, class Arch = simd::Arch>
 void chunk_scan(const T* pole, std::size_t row, std::size_t count, T* states, T* state_re,
                 T* state_im) noexcept {

@@ -9,12 +9,12 @@
 #include <ssm/simd/transpose.hpp>
 #include <ssm/simd/unroll.hpp>
 
-/// Turns a piece of a sequence, channels last, into rows along time, one for each channel, and back:
-/// blocks of registers are transposed on the way.
+/// Turns a piece of a sequence, channels last, into rows along time, one for each channel, and
+/// back: blocks of registers are transposed on the way.
 namespace ssm::detail {
 
-/// Rows panel[c][t] for `count` channels and `steps` steps; the sequence advances by `stride` from step to step,
-/// the panel by `length` from channel to channel.
+/// Rows panel[c][t] for `count` channels and `steps` steps; the sequence advances by `stride` from
+/// step to step, the panel by `length` from channel to channel.
 template <class T, class Arch = simd::Arch>
 void gather_panel(const T* sequence, std::size_t stride, std::size_t steps, std::size_t count,
                   T* panel, std::size_t length) noexcept {

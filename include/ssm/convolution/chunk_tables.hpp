@@ -14,15 +14,16 @@
 
 namespace ssm::detail {
 
-/// Steps in a chunk: two registers of outputs, where the triangle of the convolution inside a chunk and
-/// the handing over of states between chunks cost about the same. At least 16.
+/// Steps in a chunk: two registers of outputs, where the triangle of the convolution inside a chunk
+/// and the handing over of states between chunks cost about the same. At least 16.
 template <class T, class Arch = simd::Arch>
 inline constexpr std::size_t chunk_steps = std::max<std::size_t>(2 * simd::width<T>, 16);
 
 /// The matrices that take one channel through a chunk of T steps, in the numbers of the evaluation:
 ///
 ///   s_out = z^T s_in + B u          B[n][t] = z_n^(T-1-t)
-///   y     = Toeplitz(K) u + C s_in  C[t][n] = r_n z_n^(t+1)      K[l] = Re sum_n r_n z_n^l (+ D at 0)
+///   y     = Toeplitz(K) u + C s_in  C[t][n] = r_n z_n^(t+1)
+///                                   K[l] = Re sum_n r_n z_n^l, + D at l = 0
 ///
 /// Powers are multiplied up in double and rounded once.
 ///
@@ -68,7 +69,8 @@ public:
         return t < steps ? input() + (steps - 1 - t) * 2 * row_ : pole();
     }
 
-    /// Computes the tables of channel `h`; `skip` is D (heads, H) or null, `powers` is scratch memory.
+    /// Computes the tables of channel `h`; `skip` is D (heads, H) or null, `powers` is scratch
+    /// memory.
     void fill(const Modes& modes, std::size_t h, const T* skip, T* powers) const noexcept {
         fill_powers(modes, h);
         transpose_powers(powers);

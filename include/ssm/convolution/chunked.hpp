@@ -18,8 +18,9 @@
 namespace ssm {
 namespace detail {
 
-/// The evaluation of one call in chunks: what its tasks share. A task takes a cache line of channels and some
-/// sequences, computes the tables of these channels, and goes through time in panels of 24 chunks.
+/// The evaluation of one call in chunks: what its tasks share. A task takes a cache line of
+/// channels and some sequences, computes the tables of these channels, and goes through time in
+/// panels of 24 chunks.
 template <class T, class Arch = simd::Arch>
 class ChunkedCall {
 public:
@@ -141,8 +142,8 @@ private:
             });
     }
 
-    /// A chunk of `count` < T steps: for what it adds to the state it is one that ends in them, after zeros; for
-    /// its outputs one that starts with them.
+    /// A chunk of `count` < T steps: for what it adds to the state it is one that ends in them,
+    /// after zeros; for its outputs one that starts with them.
     void run_edge(const Tables& tables, std::size_t count, const T* u, T* y, State state,
                   const Scratch& scratch) const noexcept {
         T* const input = scratch.edge + steps;
@@ -167,25 +168,29 @@ private:
 
 }  // namespace detail
 
-/// A bank of diagonal systems evaluated in chunks of T steps: inside a chunk as a convolution with the first T
-/// taps of its kernel, from chunk to chunk by passing the state on,
+/// A bank of diagonal systems evaluated in chunks of T steps: inside a chunk as a convolution with
+/// the first T taps of its kernel, from chunk to chunk by passing the state on,
 ///
 ///   y = Toeplitz(K) u + C s_in       s_out = z^T s_in + B u
 ///
-/// for each chunk. All of it are matrix products whose blocks stay in registers. Continues the streams of
-/// `state` over whole sequences; resets and lengths of the context are honoured: the state of a sequence stops
-/// at its end, and outputs behind it are 0.
+/// for each chunk. All of it is matrix products whose blocks stay in registers. It beats the
+/// recurrence for fewer than some 12 channels, whose numbers fill no vector, and where float must
+/// remember thousands of steps of fast oscillations. Continues the streams of `state` over whole
+/// sequences; resets and lengths of the context are honoured: the state of a sequence stops at its
+/// end, and outputs behind it are 0.
 ///
-/// Shapes    u (batch, L, H) -> y (batch, L, heads * H), head c of channel h at c * H + h; D (heads, H), or
-///           empty for none
+/// Shapes    u (batch, L, H) -> y (batch, L, heads * H), head c of channel h at c * H + h; D
+///           (heads, H), or empty for none
 /// Errors    ShapeError for arguments that do not fit
 /// Aliasing  y may be u exactly if there is one head
-/// Cost      4 n + 3 T / 4 + 4 n / T multiply-adds a number of u, T = 32 in float with AVX-512 and 16 elsewhere; linear
-///           in L. Tables cost as much as some 200 steps and are made anew in each call. Scratch memory does not
-///           depend on L or the batch
-/// Accuracy  tables are powers in double, rounded once; a state is rounded once a chunk: in float near 5e-7 of
-///           the largest output whatever L is (tests/convolution/chunked.test.cpp)
-///           A number that is not finite spoils its whole chunk, also before it, and all steps up to a reset
+/// Cost      4 n + 3 T / 4 + 4 n / T multiply-adds a number of u, T = 32 in float with AVX-512 and
+///           16 elsewhere; linear in L. Tables cost as much as some 200 steps and are made anew in
+///           each call. Scratch memory does not depend on L or the batch
+/// Accuracy  tables are powers in double, rounded once, and a state is rounded once a chunk: in float
+///           5e-7 of the largest output for usual systems, 1e-5 where they remember 10,000 steps,
+///           whatever L is (tests/convolution/chunked.test.cpp)
+///           A number that is not finite spoils its whole chunk, also before it, and all steps up
+///           to a reset
 template <class T>
 void chunked_forward(const Modes& modes, std::span<const T> skip, BatchView<const T> u,
                      BatchView<T> y, DiagonalState<T>& state, const Context& context) {

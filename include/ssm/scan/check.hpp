@@ -10,7 +10,8 @@
 
 namespace ssm::detail {
 
-/// Raises ShapeError unless input, output, D (`skip` numbers), state and context fit a bank of this shape.
+/// Raises ShapeError unless input, output, D (`skip` numbers), state and context fit a bank of this
+/// shape.
 template <class T>
 void check_diagonal(const char* what, const ModeShape& shape, BatchView<const T> u,
                     std::size_t skip, BatchView<T> y, const DiagonalState<T>& state,

@@ -21,15 +21,16 @@ namespace ssm {
 ///
 /// It does not change after preparation: any number of streams share one.
 ///
-/// Shapes    u (batch, L, H) -> y (batch, L, heads * H), head c of channel h at c * H + h; D (heads, H), or
-///           empty for none
-/// State     that of real inputs: where a pole is real, its state is, and an imaginary part put there
-///           from outside has no effect on `forward`
+/// Shapes    u (batch, L, H) -> y (batch, L, heads * H), head c of channel h at c * H + h; D
+///           (heads, H), or empty for none
+/// State     that of real inputs: where a pole is real, its state is, and an imaginary part put
+///           there from outside has no effect on `forward`
 /// Errors    ShapeError for arguments that do not fit
-/// Accuracy  coefficients are rounded from double as differences from 1, so slow modes keep decay and frequency
-///           to full relative accuracy. What is left is one rounding of the state a step, and a system forgets it
-///           as it forgets its inputs: outputs stay within eps / (1 - |z|) of the largest state for ever, and within
-///           a hundredth of that for slow modes and inputs that vary (tests/scan/diagonal.test.cpp)
+/// Accuracy  coefficients are rounded from double as differences from 1, so slow modes keep decay and
+///           frequency to full relative accuracy. What is left is one rounding of the state a step,
+///           and a system forgets it as it forgets its inputs: outputs stay within eps / (1 - |z|)
+///           of the largest state for ever, and within some hundredths of that for slow modes and
+///           inputs that vary (tests/scan/diagonal.test.cpp)
 /// Cost      step: 6 multiply-adds and 2 additions a mode; whole sequences: 4 and 2
 /// Threads   const: any number of threads, one state each
 template <class T>
@@ -68,8 +69,8 @@ public:
                                    y.data() + b * shape().heads * channels, state.re(b, 0));
     }
 
-    /// Continues the streams of `state` over whole sequences; resets and lengths of the context are honoured:
-    /// the state of a sequence stops at its end, and outputs behind it are 0.
+    /// Continues the streams of `state` over whole sequences; resets and lengths of the context are
+    /// honoured: the state of a sequence stops at its end, and outputs behind it are 0.
     ///
     /// Aliasing  y may be u exactly if there is one head
     void forward(BatchView<const T> u, std::span<const T> skip, BatchView<T> y, State& state,
@@ -85,8 +86,8 @@ private:
     detail::LeapfrogBank<T> leapfrog_;
 };
 
-/// Whole sequences from rest through systems that are used once: `DiagonalSystem::forward` without the preparation
-/// for steps. Shapes, errors and accuracy as there.
+/// Whole sequences from rest through systems that are used once: `DiagonalSystem::forward` without
+/// the preparation for steps. Shapes, errors and accuracy as there.
 template <class T>
 void diagonal_forward(const Modes& modes, std::span<const T> skip, BatchView<const T> u,
                       BatchView<T> y, const Context& context) {

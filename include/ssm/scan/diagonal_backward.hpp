@@ -19,9 +19,9 @@
 namespace ssm {
 namespace detail {
 
-/// Backward of a bank of systems from rest: what the tasks of one call share. A task takes one tile of channels
-/// through a group of sequences. How many groups there are depends on the batch alone, and their sums are added
-/// in order.
+/// Backward of a bank of systems from rest: what the tasks of one call share. A task takes one tile
+/// of channels through a group of sequences. How many groups there are depends on the batch alone,
+/// and their sums are added in order.
 template <class T, class Arch = simd::Arch>
 class DiagonalBackward {
 public:
@@ -194,7 +194,8 @@ private:
         });
     }
 
-    /// Calls `body(count, slot, lane)` for all slots of all registers of a tile, in groups of up to `most`.
+    /// Calls `body(count, slot, lane)` for all slots of all registers of a tile, in groups of up to
+    /// `most`.
     template <std::size_t most, class Body>
     static void for_each_slots(const LeapfrogTile& tile, Body&& body) {
         for (std::size_t lane = 0; lane < lanes; lane += simd::width<T>) {
@@ -255,16 +256,22 @@ private:
 
 /// Gradients of a bank of diagonal systems that started from rest, given dy = d loss / d y:
 ///
-///   lambda[t] = sum_c conj(r_c) dy_c[t] + conj(z) lambda[t+1]       (0 across resets and behind the end)
-///   G(z) = sum_t lambda[t] conj(s[t-1])      G(r_c) = sum_t dy_c[t] conj(s[t])      G(x) = d/d Re x + i d/d Im x
-///   du[t] = Re sum_n lambda_n[t] + sum_c D_c dy_c[t]        dD_c = sum_t dy_c[t] u[t]
+///   lambda[t] = sum_c conj(r_c) dy_c[t] + conj(z) lambda[t+1]    (0 across resets, behind the end)
+///   G(z) = sum_t lambda[t] conj(s[t-1])       G(r_c) = sum_t dy_c[t] conj(s[t])
+///   du[t] = Re sum_n lambda_n[t] + sum_c D_c dy_c[t]       dD_c = sum_t dy_c[t] u[t]
 ///
-/// Adds to `gradient`, and to `skip_gradient` unless it is empty; overwrites `du`, which may be empty.
+/// with G(x) = d loss / d Re x + i d loss / d Im x; computed through the real recurrence of
+/// leapfrog.hpp, which has the same gradients.
 ///
-/// Shapes    as DiagonalSystem: u, du (batch, L, H), dy (batch, L, heads * H), D and dD (heads, H) or empty
+/// Adds to `gradient`, and to `skip_gradient` unless it is empty; overwrites `du`, which may be
+/// empty.
+///
+/// Shapes    as DiagonalSystem: u, du (batch, L, H), dy (batch, L, heads * H), D and dD (heads, H)
+///           or empty
 /// Errors    ShapeError for arguments that do not fit
-/// Cost      24 n flops a number of u in three passes: states at every 64th step, states in between, and back.
-///           Memory: 2 n / 64 numbers for each number of one tile of 16 channels, each thread
+/// Cost      24 n flops a number of u in three passes: states at every 64th step, states in
+///           between, and back. Memory: 2 n / 64 numbers for each number of one tile of 16
+///           channels, each thread
 /// Accuracy  sums over time are in T for 64 steps, in double beyond
 /// Threads   the same bits for any number: sequences are added in a fixed order
 template <class T>

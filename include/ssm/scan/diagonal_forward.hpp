@@ -16,8 +16,8 @@
 
 namespace ssm::detail {
 
-/// Steps that are taken with one group of modes before the next: their inputs and outputs stay in the
-/// first-level cache.
+/// Steps that are taken with one group of modes before the next: their inputs and outputs stay in
+/// the first-level cache.
 inline constexpr std::size_t leapfrog_steps = 64;
 
 /// Scratch memory of one worker.
@@ -38,7 +38,8 @@ struct LeapfrogScratch {
     T* next;
 };
 
-/// Asks for steps first .. last - 1: a tile is one line out of each row, which no hardware foresees.
+/// Asks for steps first .. last - 1: a tile is one line out of each row, which no hardware
+/// foresees.
 template <class T>
 void prefetch_rows(const LeapfrogTile& tile, BatchView<const T> u, BatchView<T> y, std::size_t b,
                    std::size_t first, std::size_t last) noexcept {

@@ -10,8 +10,8 @@
 namespace ssm {
 
 namespace detail {
-/// Numbers in a cache line: rows of states and coefficients are padded to it, so that their layout is
-/// the same for every instruction set and whole registers can be read.
+/// Numbers in a cache line: rows of states and coefficients are padded to it, so that their layout
+/// is the same for every instruction set and whole registers can be read.
 template <class T>
 inline constexpr std::size_t line = alignment / sizeof(T);
 
@@ -21,7 +21,8 @@ template <class T>
 }
 }  // namespace detail
 
-/// The states s (batch, H, n) of `batch` streams through a bank of diagonal systems: a regular value.
+/// The states s (batch, H, n) of `batch` streams through a bank of diagonal systems: a regular
+/// value.
 ///
 /// Layout    [batch][H][re, im][n padded to a cache line]; what the padding holds has no meaning
 /// Memory    2 n sizeof(T) bytes a channel and stream, n rounded up to 64 bytes

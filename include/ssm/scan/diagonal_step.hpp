@@ -15,10 +15,10 @@ namespace ssm::detail {
 
 /// Coefficients for advancing a bank of diagonal systems one step at a time, vectors along modes.
 ///
-/// A state moves by increments, s' = s + ((z - 1) s + u), and what is stored is w = z - 1, rounded from
-/// double. Rounding z itself would change the decay 1 - |z| of slow modes in its leading digits: for
-/// dt Re(lambda) = -1e-4 by 1e-3 of its value in float, where w is right to 6e-8. It costs two additions a mode
-/// beside six multiply-adds.
+/// A state moves by increments, s' = s + ((z - 1) s + u), and what is stored is w = z - 1, rounded
+/// from double. Rounding z itself would change the decay 1 - |z| of slow modes in its leading
+/// digits: for dt Re(lambda) = -1e-4 by 1e-3 of its value in float, where w is right to 6e-8. It
+/// costs two additions a mode beside six multiply-adds.
 ///
 /// Layout    [H][w.re, w.im, (r.re, r.im) of each head][n padded]; padding has z = 0, r = 0
 template <class T>
@@ -134,7 +134,8 @@ SSM_INLINE simd::Pack<T> sums(simd::Pack<T> (&rows)[simd::width<T>]) noexcept {
     return partial[0] + partial[1];
 }
 
-/// One step of one stream. y[c H + h] = Re sum_n r s + D u; `skip` (D) has heads * H numbers or none.
+/// One step of one stream. y[c H + h] = Re sum_n r s + D u; `skip` (D) has heads * H numbers or
+/// none.
 template <class T, class Arch = simd::Arch>
 void step_stream(const IncrementBank<T>& bank, const T* u, std::span<const T> skip, T* y,
                  T* state) noexcept {

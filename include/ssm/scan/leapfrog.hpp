@@ -13,22 +13,25 @@
 /// A real recurrence for complex modes that takes 4 multiply-adds a step where s' = z s + u,
 /// y = Re(r s) takes 6.
 ///
-/// For real input, s_t = v_t - conj(z) v_{t-1} where v follows the real second-order recurrence of the
-/// pole pair z, conj(z). Carried as v and its increment d it is the leapfrog integration of an oscillator:
+/// For real input, s_t = v_t - conj(z) v_{t-1} where v follows the real second-order recurrence of
+/// the pole pair z, conj(z). Carried as v and its increment d it is the leapfrog integration of an
+/// oscillator:
 ///
 ///   d' = d - (p d + q v) + u        v' = v + d'          p = 1 - |z|^2       q = |1 - z|^2
 ///   Re(r s) = b v' + c d'           b = Re(r (1 - conj z))     c = Re(r conj z)
 ///
-/// Each step rounds v and d relative to their own size, and that is an error of s relative to |s|, as in
-/// the complex form; and p holds the decay of a mode to full relative accuracy, whatever its frequency.
-/// (The direct form v' = 2 Re z v - |z|^2 v'' + u holds neither for z near 1, and float ruins it.)
+/// Each step rounds v and d relative to their own size, and that is an error of s relative to |s|,
+/// as in the complex form; and p holds the decay of a mode to full relative accuracy, whatever its
+/// frequency. (The direct form v' = 2 Re z v - |z|^2 v'' + u holds neither for z near 1, and float
+/// ruins it.)
 ///
-/// Near z = -1 the roles of sum and difference change. There the recurrence runs on (-1)^t s, for which
-/// the pole is -z near 1: every other input and output changes its sign. `sign` marks these modes.
+/// Near z = -1 the roles of sum and difference change. There the recurrence runs on (-1)^t s, for
+/// which the pole is -z near 1: every other input and output changes its sign. `sign` marks these
+/// modes.
 namespace ssm::detail {
 
-/// The lanes of one tile of channels: a cache line of them, or fewer channels with the modes of each dealt
-/// out to several lanes, so that even a single channel fills the registers.
+/// The lanes of one tile of channels: a cache line of them, or fewer channels with the modes of
+/// each dealt out to several lanes, so that even a single channel fills the registers.
 struct LeapfrogTile {
     std::size_t first = 0;     ///< its first channel
     std::size_t channels = 0;  ///< how many
@@ -49,8 +52,9 @@ struct LeapfrogTile {
 
 /// Coefficients of the leapfrog recurrence, lanes across channels.
 ///
-/// Layout    rows of one cache line: [tile][slot][p, q, sign] and [tile][slot][1 - Re z, Im z, 1 / Im z]
-///           of the pole +-z with positive real part, [head][tile][slot][b, c, b, c with the sign]
+/// Layout    rows of one cache line: [tile][slot][p, q, sign],
+///           [tile][slot][1 - Re z, Im z, 1 / Im z] of the pole +-z with positive real part, and
+///           [head][tile][slot][b, c, b, c with the sign]
 template <class T>
 class LeapfrogBank {
 public:

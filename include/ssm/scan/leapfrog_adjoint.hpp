@@ -12,11 +12,13 @@
 #include <ssm/simd/pack.hpp>
 #include <ssm/simd/unroll.hpp>
 
-/// Backward of the leapfrog recurrence. With V and D for the gradients of v and d, from the last step to the first:
+/// Backward of the leapfrog recurrence. With V and D for the gradients of v and d, from the last
+/// step to the first:
 ///
 ///   V_t = b dy_t + V_{t+1} - q D_{t+1}            du_t = D_t
 ///   D_t = c dy_t + V_t + D_{t+1} - p D_{t+1}
-///   G(p) = - sum D_t d_{t-1}     G(q) = - sum D_t v_{t-1}     G(b) = sum dy_t v_t     G(c) = sum dy_t d_t
+///   G(p) = - sum D_t d_{t-1}     G(q) = - sum D_t v_{t-1}
+///   G(b) = sum dy_t v_t          G(c) = sum dy_t d_t
 ///
 /// and from the four real numbers of a mode to its pole and residue by the chain rule, in double.
 namespace ssm::detail {
@@ -24,8 +26,8 @@ namespace ssm::detail {
 /// Steps between checkpoints of the state.
 inline constexpr std::size_t adjoint_steps = 64;
 
-/// Runs `count` slots of one register's lanes; with `keeps`, v and d before and after each step go to
-/// `path`, [steps + 1][count][v, d][width].
+/// Runs `count` slots of one register's lanes; with `keeps`, v and d before and after each step go
+/// to `path`, [steps + 1][count][v, d][width].
 template <std::size_t count, bool keeps, class T, class Arch = simd::Arch>
 void leapfrog_states(const T* dynamics, const T* u, std::size_t steps, T* state, T* path) noexcept {
     using Pack = simd::Pack<T>;
@@ -73,15 +75,17 @@ SSM_INLINE void add_widened(simd::Pack<T> x, double* total) noexcept {
         simd::store(total + i, simd::load(total + i) + simd::load_widened(numbers + i));
 }
 
-/// Where the gradients of `count` slots are added: rows of one line for p and q, and for b and c of one head.
+/// Where the gradients of `count` slots are added: rows of one line for p and q, and for b and c of
+/// one head.
 struct LeapfrogTotals {
     double* dynamics;
     double* readout;
     std::size_t stride;  ///< from slot to slot
 };
 
-/// Goes back over `steps` steps whose path was kept. `adjoint`, [slot][v, d][line], holds the gradient of the state
-/// after the last step and receives that of the state before the first; adds to du.
+/// Goes back over `steps` steps whose path was kept. `adjoint`, [slot][v, d][line], holds the
+/// gradient of the state after the last step and receives that of the state before the first; adds
+/// to du.
 template <std::size_t count, class T, class Arch = simd::Arch>
 void leapfrog_adjoint(const T* dynamics, const T* readout, const T* path, const T* dy, T* du,
                       std::size_t steps, T* adjoint, LeapfrogTotals totals) noexcept {
@@ -139,7 +143,8 @@ void leapfrog_adjoint(const T* dynamics, const T* readout, const T* path, const 
     });
 }
 
-/// Adds what the totals of a tile, [slot][p, q, (b, c) of each head][line], say of poles and residues.
+/// Adds what the totals of a tile, [slot][p, q, (b, c) of each head][line], say of poles and
+/// residues.
 template <class T>
 void leapfrog_chain_rule(const LeapfrogTile& tile, const double* totals, const Modes& modes,
                          Modes& gradient) {

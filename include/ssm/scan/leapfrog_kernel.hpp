@@ -63,8 +63,8 @@ void leapfrog_slots(const T* dynamics, const T* readout, const T* u, T* y, std::
     });
 }
 
-/// Leapfrog steps of all slots of a tile, in groups of 4: enough independent chains to hide the latency of
-/// a step, few enough for their numbers to stay in 16 or 32 registers.
+/// Leapfrog steps of all slots of a tile, in groups of 4: enough independent chains to hide the
+/// latency of a step, few enough for their numbers to stay in 16 or 32 registers.
 template <class T, class Arch = simd::Arch>
 void leapfrog_tile(const T* dynamics, const T* readout, std::size_t slots, const T* u, T* y,
                    std::size_t steps, T* state) noexcept {

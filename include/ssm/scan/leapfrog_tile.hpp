@@ -13,8 +13,8 @@
 /// Moves inputs, outputs and states between their places in memory and the lanes of a tile.
 namespace ssm::detail {
 
-/// Steps `first .. first + steps - 1` of sequence `b`, lane by lane: [steps][line]. The tile's channels are those
-/// after `head` others.
+/// Steps `first .. first + steps - 1` of sequence `b`, lane by lane: [steps][line]. The tile's
+/// channels are those after `head` others.
 template <class T, class Arch = simd::Arch>
 void gather_inputs(const LeapfrogTile& tile, BatchView<const T> u, std::size_t b, std::size_t first,
                    std::size_t steps, T* SSM_RESTRICT lanes, std::size_t head = 0) noexcept {
@@ -65,8 +65,9 @@ void scatter_outputs(const LeapfrogTile& tile, T* lanes, std::size_t steps, Batc
     }
 }
 
-/// The states of one stream seen from the lanes of a tile, one plane (real or imaginary parts) at a time.
-/// `rows` has the first channel's modes, `stride` from channel to channel; `lanes` is [slot][2][line].
+/// The states of one stream seen from the lanes of a tile, one plane (real or imaginary parts) at a
+/// time. `rows` has the first channel's modes, `stride` from channel to channel; `lanes` is
+/// [slot][2][line].
 template <class T>
 struct StatePlane {
     const LeapfrogTile& tile;

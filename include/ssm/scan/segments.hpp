@@ -9,7 +9,8 @@
 namespace ssm::detail {
 
 /// Cuts steps first .. last - 1 of sequence `b` where its state is reset, and calls
-/// `body(begin, end, fresh)` for each piece in turn; `fresh` says that the state is reset before `begin`.
+/// `body(begin, end, fresh)` for each piece in turn; `fresh` says that the state is reset before
+/// `begin`.
 template <class Body>
 void for_each_segment(const Context& context, std::size_t b, std::size_t first, std::size_t last,
                       Body&& body) {
