@@ -23,7 +23,8 @@ template <std::size_t count, class Body>
 SSM_INLINE void unroll(Body&& body) {
     [&body]<std::size_t... i>(std::index_sequence<i...>) SSM_INLINE_LAMBDA {
         (body(std::integral_constant<std::size_t, i>{}), ...);
-    }(std::make_index_sequence<count>{});
+    }
+    (std::make_index_sequence<count>{});
 }
 
 }  // namespace ssm::simd
