@@ -24,7 +24,7 @@ struct Settings {
         : data(options.get<std::string>("data", SSM_EXAMPLES_DATA "/digits.csv",
                                         "pictures of digits")),
           model{.classes = 10,
-                .width = options.get<std::size_t>("width", 48, "channels of the model"),
+                .width = options.get<std::size_t>("width", 64, "channels of the model"),
                 .depth = options.get<std::size_t>("depth", 3, "residual blocks"),
                 .dropout = options.get("dropout", 0.1, "dropout"),
                 .system = {.state = options.get<std::size_t>("state", 32,
