@@ -46,8 +46,7 @@ struct RepeatCache {
 ///
 /// State     the layers' states and two rows of the widest joint for each stream
 /// Errors    ValueError for depth 0; ShapeError at construction when neighbours differ in width
-/// Cost      the layers'; between layers two buffers of the workspace (inference) or the Cache
-/// (training)
+/// Cost      the layers'; between layers two buffers of the workspace (inference) or the Cache (training)
 template <class L>
 class Repeat {
     static_assert(check_layer<L>());

@@ -17,11 +17,10 @@ namespace ssm::testing {
 ///   - whole sequences, any split into blocks, single steps and the training forward agree;
 ///   - a sequence gives the same in a batch and alone; NaN stays in its sequence;
 ///   - a reset is a fresh start, a padded sequence is the cut one, and its state stops there;
-///   - gradients equal central differences (value_type double), are added, and leave nothing
-///   unwritten;
+///   - gradients equal central differences (value_type double), are added, leave nothing unwritten;
 ///   - copies of layers and states are independent; empty inputs change nothing;
-///   - 1, 2 and 7 threads give the same bits; `step` and warm calls do not allocate (given a
-///   counter).
+///   - 1, 2 and 7 threads give the same bits;
+///   - `step` and warm calls do not allocate (given a counter).
 ///
 ///   Rng rng(1);
 ///   ssm::testing::check_layer_conformance(MyLayer<double>({.channels = 5}), {}, rng);

@@ -27,8 +27,8 @@ struct NoCache {
     NoCache() = delete;
 };
 
-/// Two buffers that the parts of a chain write in turn: part i reads number i - 1 and writes number
-/// i.
+/// Two buffers that the parts of a chain write in turn: what is between two parts has a number, and
+/// odd and even numbers are in different buffers.
 template <class T>
 class Alternating {
 public:
@@ -51,7 +51,7 @@ public:
     ScratchRows() = default;
     explicit ScratchRows(std::size_t largest) : numbers_(2 * largest) {}
 
-    /// `size` numbers for the output of part `part`; the parts alternate between two buffers.
+    /// `size` numbers of buffer `part`; odd and even ones are different.
     [[nodiscard]] std::span<T> operator()(std::size_t part, std::size_t size) noexcept {
         return {numbers_.data() + (part % 2) * (numbers_.size() / 2), size};
     }
