@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <span>
 
+#include <ssm/core/aligned.hpp>
 #include <ssm/core/config.hpp>
 #include <ssm/core/workspace.hpp>
 #include <ssm/discretize/modes.hpp>
@@ -11,6 +12,7 @@
 #include <ssm/simd/complex.hpp>
 #include <ssm/simd/convert.hpp>
 #include <ssm/simd/pack.hpp>
+#include <ssm/simd/prefetch.hpp>
 #include <ssm/simd/unroll.hpp>
 
 namespace ssm::detail {
@@ -107,8 +109,12 @@ private:
         std::size_t q = full;
         for (; q % tile_rows != 0; --q)
             rows<1>(upstream + (q - 1) * block, block);
-        for (; q > 0; q -= tile_rows)
+        for (; q > 0; q -= tile_rows) {
+            if (q > tile_rows)  // going down in steps of rows, which no hardware foresees
+                for (std::size_t i = 0; i < tile_rows * block; i += alignment / sizeof(T))
+                    simd::prefetch(upstream + (q - 2 * tile_rows) * block + i);
             rows<tile_rows>(upstream + (q - tile_rows) * block, block);
+        }
     }
 
     template <std::size_t count>

@@ -5,12 +5,14 @@
 #include <cstddef>
 #include <span>
 
+#include <ssm/core/aligned.hpp>
 #include <ssm/core/config.hpp>
 #include <ssm/core/workspace.hpp>
 #include <ssm/discretize/modes.hpp>
 #include <ssm/simd/complex.hpp>
 #include <ssm/simd/convert.hpp>
 #include <ssm/simd/pack.hpp>
+#include <ssm/simd/prefetch.hpp>
 #include <ssm/simd/unroll.hpp>
 
 namespace ssm::detail {
@@ -73,6 +75,9 @@ public:
         const std::size_t full = length_ / block;
         std::size_t q = 0;
         for (; q + tile_rows <= full; q += tile_rows) {
+            // The lines arrive while the tile is computed.
+            for (std::size_t i = 0; i < tile_rows * block; i += alignment / sizeof(T))
+                simd::prefetch_for_write(kernel + q * block + i);
             fill_coarse();
             rows<tile_rows>(0, kernel + q * block);
         }
