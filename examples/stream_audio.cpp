@@ -32,7 +32,7 @@ Network make_network(std::size_t width, std::size_t depth, std::size_t state, do
              .timescale = {.min = 20.0 / sample_rate, .max = 2000.0 / sample_rate}},
             rng.split());
         return Block(ssm::RMSNorm<float>({.channels = width}),
-                     ssm::SsmBlock(system, {}, rng.split()));
+                     ssm::SsmBlock<ssm::S4D<float>>(system, {}, rng.split()));
     };
     return Network{ssm::Linear<float>({.in = 1, .out = width}, rng.split()),
                    ssm::Repeat<Block>(depth, block),
