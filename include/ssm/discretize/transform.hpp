@@ -2,9 +2,17 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
+#include <span>
 #include <string_view>
 
+#include <ssm/core/config.hpp>
 #include <ssm/core/error.hpp>
+#include <ssm/simd/exp.hpp>
+#include <ssm/simd/log.hpp>
+#include <ssm/simd/pack.hpp>
+#include <ssm/simd/partial.hpp>
+#include <ssm/simd/sigmoid.hpp>
 
 namespace ssm {
 
@@ -74,6 +82,37 @@ namespace detail {
             return std::max(p, 0.0) + std::log1p(std::exp(-std::abs(p)));
     }
     return p;
+}
+
+/// f of each number of an array; `v` may be `p`.
+inline void values(Transform transform, std::span<const double> p, std::span<double> v) noexcept {
+    using Pack = simd::Pack<double>;
+    const auto each = [&](auto&& f) {
+        simd::for_each_pack<double>(p.size(), [&](auto lanes, std::size_t i) SSM_INLINE_LAMBDA {
+            lanes.store(v.data() + i, f(lanes.load(p.data() + i)));
+        });
+    };
+    switch (transform) {
+        case Transform::none:
+            each([](Pack x) SSM_INLINE_LAMBDA { return x; });
+            break;
+        case Transform::exp:
+            each([](Pack x) SSM_INLINE_LAMBDA { return simd::exp(x); });
+            break;
+        case Transform::relu:
+            each([](Pack x) SSM_INLINE_LAMBDA {
+                return simd::max(x, Pack(0.0)) + Pack(smallest_transformed);
+            });
+            break;
+        case Transform::sigmoid:
+            each([](Pack x) SSM_INLINE_LAMBDA { return simd::sigmoid(x); });
+            break;
+        case Transform::softplus:
+            each([](Pack x) SSM_INLINE_LAMBDA {
+                return simd::max(x, Pack(0.0)) + simd::log1p(simd::exp(-simd::abs(x)));
+            });
+            break;
+    }
 }
 
 /// f'(p).

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <span>
 
@@ -16,6 +18,10 @@ namespace ssm::evaluation {
 
 /// Chooses among `Recurrence`, `Chunked` and `Fft` by shape, by whether a state or gradients are wanted, and by how
 /// often sequences are reset. All agree to the stated accuracies; which one runs does not depend on threads.
+///
+/// The choice compares estimates of the time for a number, fitted to measurements (Zen 4, AVX-512, float, one
+/// thread; in tenths of nanoseconds, but only their ratios matter): the recurrence is linear in the number of modes
+/// and slow for a few channels, chunks need tables, and transforms need a kernel that a batch shares.
 struct Auto {
     static constexpr bool sees_future = true;
 
@@ -31,12 +37,16 @@ struct Auto {
                         BatchView<T> y, const Context& context) {
         if constexpr (!Direction::is_causal) {
             Fft::forward<Direction, T>(modes, skip, u, y, context);
-        } else if (u.length() < shortest_chunked) {
-            Recurrence::forward<Direction, T>(modes, skip, u, y, context);
-        } else if (prefers_fft(modes.shape, u.shape(), context)) {
-            Fft::forward<Direction, T>(modes, skip, u, y, context);
         } else {
-            Chunked::forward<Direction, T>(modes, skip, u, y, context);
+            const Pieces pieces(u.shape(), context);
+            const double chunked = chunked_time(modes.shape, pieces);
+            const double recurrence = recurrence_time(modes.shape);
+            if (fft_time(modes.shape, pieces) < std::min(chunked, recurrence))
+                Fft::forward<Direction, T>(modes, skip, u, y, context);
+            else if (chunked < recurrence)
+                Chunked::forward<Direction, T>(modes, skip, u, y, context);
+            else
+                Recurrence::forward<Direction, T>(modes, skip, u, y, context);
         }
     }
 
@@ -44,17 +54,19 @@ struct Auto {
     static void forward(const DiagonalSystem<T>& system, std::span<const T> skip,
                         BatchView<const T> u, BatchView<T> y, DiagonalState<T>& state,
                         const Context& context) {
-        if (u.length() < shortest_chunked)
-            Recurrence::forward<T>(system, skip, u, y, state, context);
-        else
+        if (chunked_time(system.shape(), Pieces(u.shape(), context)) <
+            recurrence_time(system.shape()))
             Chunked::forward<T>(system, skip, u, y, state, context);
+        else
+            Recurrence::forward<T>(system, skip, u, y, state, context);
     }
 
     template <class Direction, class T>
     static void forward(const Modes& modes, std::span<const T> skip, BatchView<const T> u,
                         BatchView<T> y, Cache<T>& cache, const Context& context) {
-        cache.is_fft =
-            !Direction::is_causal || mean_piece(u.shape(), context) >= shortest_trained_fft;
+        const Pieces pieces(u.shape(), context);
+        cache.is_fft = !Direction::is_causal || fft_training_time(modes.shape, pieces) <
+                                                    recurrence_training_time(modes.shape);
         if (cache.is_fft)
             Fft::forward<Direction, T>(modes, skip, u, y, cache.fft, context);
         else if constexpr (Direction::is_causal)
@@ -74,23 +86,51 @@ struct Auto {
     }
 
 private:
-    static constexpr std::size_t shortest_chunked = 256;
-    static constexpr std::size_t shortest_trained_fft = 16;
+    /// Into how many pieces resets cut a batch, and their mean length.
+    struct Pieces {
+        Pieces(const Shape& shape, const Context& context)
+            : count(static_cast<double>(shape.batch)) {
+            std::size_t resets = 0;
+            if (context.resets.data() != nullptr)
+                for (std::size_t b = 0; b < shape.batch; ++b)
+                    for (std::size_t l = 1; l < shape.length; ++l)
+                        resets += context.resets_at(b, l) ? 1U : 0U;
+            count += static_cast<double>(resets);
+            length = static_cast<double>(shape.rows()) / count;
+            // Pieces of all lengths: each has a kernel spectrum of its own.
+            sharing = resets == 0 ? count : 1.0;
+        }
+        double count;
+        double length;
+        double sharing;  ///< pieces that share one spectrum
+    };
 
-    /// Steps between resets, on average.
-    [[nodiscard]] static std::size_t mean_piece(const Shape& shape, const Context& context) {
-        std::size_t pieces = shape.batch;
-        if (context.resets.data() != nullptr)
-            for (std::size_t b = 0; b < shape.batch; ++b)
-                for (std::size_t l = 1; l < shape.length; ++l)
-                    pieces += context.resets_at(b, l) ? 1U : 0U;
-        return shape.rows() / pieces;
+    [[nodiscard]] static double recurrence_time(const ModeShape& shape) {
+        const double idle_lanes =
+            shape.channels < 16 ? 110.0 / static_cast<double>(shape.channels) : 0.0;
+        return 4.0 + 1.05 * static_cast<double>(shape.modes) + idle_lanes;
     }
-
-    [[nodiscard]] static bool prefers_fft(const ModeShape& modes, const Shape& shape,
-                                          const Context& context) {
-        return modes.modes >= 16 && shape.batch >= 4 && shape.length <= 8192 &&
-               mean_piece(shape, context) >= shape.length / 4;
+    [[nodiscard]] static double chunked_time(const ModeShape& shape, const Pieces& pieces) {
+        const double tables = 240.0 * static_cast<double>(shape.modes);
+        return 13.0 + static_cast<double>(shape.modes) + tables / (pieces.length * pieces.count) +
+               2000.0 / pieces.length;
+    }
+    [[nodiscard]] static double transform_time(const Pieces& pieces) {
+        const double cache_misses = pieces.length > 32768.0 ? 60.0 : 0.0;
+        return 6.0 + 1.5 * std::log2(pieces.length + 1.0) + cache_misses;
+    }
+    [[nodiscard]] static double fft_time(const ModeShape& shape, const Pieces& pieces) {
+        const double kernel =
+            8.0 + 0.45 * static_cast<double>(shape.modes) + 2000.0 / pieces.length;
+        return transform_time(pieces) + kernel / pieces.sharing;
+    }
+    [[nodiscard]] static double recurrence_training_time(const ModeShape& shape) {
+        return 10.0 + 6.0 * static_cast<double>(shape.modes);
+    }
+    [[nodiscard]] static double fft_training_time(const ModeShape& shape, const Pieces& pieces) {
+        const double kernel =
+            20.0 + 1.4 * static_cast<double>(shape.modes) + 4000.0 / pieces.length;
+        return 2.5 * transform_time(pieces) + kernel / pieces.sharing;
     }
 };
 

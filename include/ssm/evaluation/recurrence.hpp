@@ -27,11 +27,7 @@ struct Recurrence {
     template <class Direction, class T>
     static void forward(const Modes& modes, std::span<const T> skip, BatchView<const T> u,
                         BatchView<T> y, const Context& context) {
-        const auto system = context.workspace.template borrow<DiagonalSystem<T>>();
-        const auto state = context.workspace.template borrow<DiagonalState<T>>();
-        system->reset(modes);
-        state->reset(modes.shape, u.batch());
-        system->forward(u, skip, y, *state, context);
+        diagonal_forward<T>(modes, skip, u, y, context);
     }
 
     template <class T>

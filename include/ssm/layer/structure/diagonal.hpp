@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <complex>
 #include <cstddef>
@@ -91,39 +92,45 @@ public:
         const auto frame = workspace.frame();
         const Continuous system = continuous(rate, workspace);
         modes.reset(mode_shape());
-        const auto input = take_complex(workspace);
+        const Inputs inputs = take_inputs(workspace);
         method.forward(system.lambda_re, system.lambda_im, system.dt, modes.pole_re, modes.pole_im,
-                       input.re, input.im);
-        const ModeShape shape = mode_shape();
-        for (std::size_t c = 0; c < shape.heads; ++c)
-            for (std::size_t h = 0; h < shape.channels; ++h)
-                for (std::size_t n = 0; n < shape.modes; ++n) {
-                    if (is_silent(system, h, n))
-                        continue;
-                    const std::size_t p = modes.pole(h, n);
-                    const std::size_t r = modes.residue(c, h, n);
-                    const Number residue = conjugate_factor<Discretization> * c_value(r) *
-                                           b_value(h, n) * Number(input.re[p], input.im[p]);
-                    modes.residue_re[r] = residue.real();
-                    modes.residue_im[r] = residue.imag();
-                }
+                       inputs.b.re, inputs.b.im);
+        set_input_products(inputs);
+        const double factor = conjugate_factor<Discretization>;
+        const std::size_t count = modes.shape.poles();
+        for (std::size_t c = 0; c < modes.shape.heads; ++c) {
+            const T* const C_of_head = C.data() + c * count * parts();
+            double* const re = modes.residue_re.data() + c * count;
+            double* const im = modes.residue_im.data() + c * count;
+            for (std::size_t p = 0; p < count; ++p) {
+                const double c_re = factor * real_part(C_of_head, p);
+                const double c_im = factor * imaginary_part(C_of_head, p);
+                re[p] = c_re * inputs.B_b.re[p] - c_im * inputs.B_b.im[p];
+                im[p] = c_re * inputs.B_b.im[p] + c_im * inputs.B_b.re[p];
+            }
+        }
+        for_each_silent(system, modes.shape,
+                        [&](std::size_t r) { modes.residue_re[r] = modes.residue_im[r] = 0.0; });
     }
 
     /// Adds to `gradient` what the gradient of the discrete system says about the weights.
     template <class Discretization>
-    void adjoint(const Discretization& method, double rate, const Modes& upstream, Bank& gradient,
+    void adjoint(const Discretization& method, double rate, Modes& upstream, Bank& gradient,
                  Workspace& workspace) const {
         const auto frame = workspace.frame();
         const Continuous system = continuous(rate, workspace);
-        const auto pole = take_complex(workspace);
-        const auto input = take_complex(workspace);
-        method.forward(system.lambda_re, system.lambda_im, system.dt, pole.re, pole.im, input.re,
-                       input.im);
-        const auto g_input = take_complex(workspace);
-        adjoint_of_residues(conjugate_factor<Discretization>, system, input, upstream, g_input,
-                            gradient);
+        const Inputs inputs = take_inputs(workspace);
+        const ComplexSpan pole = take_complex(workspace);
+        method.forward(system.lambda_re, system.lambda_im, system.dt, pole.re, pole.im, inputs.b.re,
+                       inputs.b.im);
+        set_input_products(inputs);
+        for_each_silent(system, upstream.shape, [&](std::size_t r) {
+            upstream.residue_re[r] = upstream.residue_im[r] = 0.0;
+        });
+        const ComplexSpan g_input = take_complex(workspace);
+        adjoint_of_residues(conjugate_factor<Discretization>, inputs, upstream, g_input, gradient);
 
-        const auto g_lambda = take_complex(workspace);
+        const ComplexSpan g_lambda = take_complex(workspace);
         const std::span<double> g_dt = workspace.take_zero<double>(mode_shape().poles());
         method.adjoint(system.lambda_re, system.lambda_im, system.dt, upstream.pole_re,
                        upstream.pole_im, g_input.re, g_input.im, g_lambda.re, g_lambda.im, g_dt);
@@ -138,16 +145,14 @@ public:
                                                                   Workspace& workspace) const {
         const auto frame = workspace.frame();
         const Continuous system = continuous(rate, workspace);
-        const auto pole = take_complex(workspace);
-        const auto input = take_complex(workspace);
-        method.forward(system.lambda_re, system.lambda_im, system.dt, pole.re, pole.im, input.re,
-                       input.im);
-        std::vector<Number> weights(mode_shape().poles());
-        for (std::size_t h = 0; h < sizes_.channels; ++h)
-            for (std::size_t n = 0; n < modes(); ++n) {
-                const std::size_t p = h * modes() + n;
-                weights[p] = b_value(h, n) * Number(input.re[p], input.im[p]);
-            }
+        const ComplexSpan pole = take_complex(workspace);
+        const Inputs inputs = take_inputs(workspace);
+        method.forward(system.lambda_re, system.lambda_im, system.dt, pole.re, pole.im, inputs.b.re,
+                       inputs.b.im);
+        set_input_products(inputs);
+        std::vector<Number> weights;
+        for (std::size_t p = 0; p < mode_shape().poles(); ++p)
+            weights.emplace_back(inputs.B_b.re[p], inputs.B_b.im[p]);
         return weights;
     }
 
@@ -172,8 +177,7 @@ public:
             }
         for (std::size_t r = 0; r < shape.residues(); ++r) {
             const std::size_t p = r % shape.poles();
-            result.C.push_back(is_silent(system, p / shape.modes, p % shape.modes) ? Number(0.0)
-                                                                                   : c_value(r));
+            result.C.push_back(is_silent(system, p) ? Number(0.0) : c_value(r));
         }
         return result;
     }
@@ -232,13 +236,52 @@ private:
         return Tensor<T>(Extents(std::span<const std::size_t>(extents)));
     }
 
+    struct Inputs;
+
     void initialise(Rng& rng);
     [[nodiscard]] Continuous continuous(double rate, Workspace& workspace) const;
-    void adjoint_of_residues(double factor, const Continuous& system, const ComplexSpan& input,
-                             const Modes& upstream, const ComplexSpan& g_input,
-                             Bank& gradient) const;
+    void adjoint_of_residues(double factor, const Inputs& inputs, const Modes& upstream,
+                             const ComplexSpan& g_input, Bank& gradient) const;
     void adjoint_of_weights(double rate, const ComplexSpan& g_lambda, std::span<const double> g_dt,
                             Bank& gradient) const;
+
+    /// B and b_bar of each mode of each channel, and their product.
+    struct Inputs {
+        ComplexSpan B, b, B_b;
+    };
+    [[nodiscard]] Inputs take_inputs(Workspace& workspace) const {
+        return {take_complex(workspace), take_complex(workspace), take_complex(workspace)};
+    }
+    void set_input_products(const Inputs& inputs) const noexcept {
+        const std::size_t n = modes();
+        for (std::size_t h = 0; h < sizes_.channels; ++h) {
+            const T* const B_of_copy = B.data() + h % sizes_.copies * n * parts();
+            for (std::size_t k = 0; k < n; ++k) {
+                const std::size_t p = h * n + k;
+                const double re = inputs.B.re[p] = real_part(B_of_copy, k);
+                const double im = inputs.B.im[p] = imaginary_part(B_of_copy, k);
+                inputs.B_b.re[p] = re * inputs.b.re[p] - im * inputs.b.im[p];
+                inputs.B_b.im[p] = re * inputs.b.im[p] + im * inputs.b.re[p];
+            }
+        }
+    }
+    /// Numbers that a stored complex weight takes.
+    [[nodiscard]] std::size_t parts() const noexcept { return options_.real ? 1 : 2; }
+    [[nodiscard]] double real_part(const T* pairs, std::size_t i) const noexcept {
+        return static_cast<double>(options_.real ? pairs[i] : pairs[2 * i]);
+    }
+    [[nodiscard]] double imaginary_part(const T* pairs, std::size_t i) const noexcept {
+        return options_.real ? 0.0 : static_cast<double>(pairs[2 * i + 1]);
+    }
+    /// Calls body(r) for the index of each residue of a silent mode.
+    template <class Body>
+    void for_each_silent(const Continuous& system, const ModeShape& shape, Body&& body) const {
+        if (options_.bandlimit <= 0.0)
+            return;
+        for (std::size_t r = 0; r < shape.residues(); ++r)
+            if (is_silent(system, r % shape.poles()))
+                body(r);
+    }
 
     [[nodiscard]] ComplexSpan take_complex(Workspace& workspace) const {
         const std::size_t count = mode_shape().poles();
@@ -261,27 +304,20 @@ private:
                              : Number(static_cast<double>(tensor[2 * index]),
                                       static_cast<double>(tensor[2 * index + 1]));
     }
-    void add_number(Tensor<T>& tensor, std::size_t index, Number value) const noexcept {
-        if (options_.real) {
-            tensor[index] += static_cast<T>(value.real());
-        } else {
-            tensor[2 * index] += static_cast<T>(value.real());
-            tensor[2 * index + 1] += static_cast<T>(value.imag());
-        }
+    void add_parts(Tensor<T>& tensor, std::size_t index, double re, double im) const noexcept {
+        tensor[parts() * index] += static_cast<T>(re);
+        if (!options_.real)
+            tensor[2 * index + 1] += static_cast<T>(im);
     }
     /// The stored dt weight before its transform, and its slope.
     [[nodiscard]] double dt_weight(std::size_t index) const noexcept {
         const auto stored = static_cast<double>(inv_dt[index]);
         return timescale_.fast ? std::sinh(stored) : stored;
     }
-    [[nodiscard]] bool is_silent(const Continuous& system, std::size_t h,
-                                 std::size_t n) const noexcept {
-        if (options_.bandlimit <= 0.0)
-            return false;
-        const std::size_t p = h * modes() + n;
+    [[nodiscard]] bool is_silent(const Continuous& system, std::size_t p) const noexcept {
         const double frequency =
             system.dt[p] / system.rate * std::abs(system.lambda_im[p]) / (2.0 * std::numbers::pi);
-        return frequency >= 0.5 * options_.bandlimit;
+        return options_.bandlimit > 0.0 && frequency >= 0.5 * options_.bandlimit;
     }
 
     LtiSizes sizes_;
@@ -332,42 +368,57 @@ auto Diagonal<Init>::Bank<T>::continuous(double rate, Workspace& workspace) cons
     const std::size_t count = mode_shape().poles();
     Continuous system{workspace.take<double>(count), workspace.take_zero<double>(count),
                       workspace.take<double>(count), rate};
+    const auto physical = [&workspace](Transform transform, const Tensor<T>& weight) {
+        const std::span<double> numbers = workspace.take<double>(weight.size());
+        std::copy(weight.data(), weight.data() + weight.size(), numbers.begin());
+        values(transform, numbers, numbers);
+        return numbers;
+    };
+    const std::span<const double> decay = physical(options_.real_transform, A_real);
+    const std::span<const double> frequency = physical(options_.imag_transform, A_imag);
+    const std::span<double> step = workspace.take<double>(inv_dt.size());
+    for (std::size_t i = 0; i < step.size(); ++i)
+        step[i] = dt_weight(i);
+    values(timescale_.transform, step, step);
     for (std::size_t h = 0; h < sizes_.channels; ++h)
         for (std::size_t k = 0; k < n; ++k) {
             const std::size_t p = h * n + k;
             const std::size_t a = b_index(h, k);
-            system.lambda_re[p] = -value(options_.real_transform, static_cast<double>(A_real[a]));
+            system.lambda_re[p] = -decay[a];
             if (!options_.real)
-                system.lambda_im[p] =
-                    -value(options_.imag_transform, static_cast<double>(A_imag[a]));
-            system.dt[p] = rate * value(timescale_.transform, dt_weight(timescale_.tied ? h : p));
+                system.lambda_im[p] = -frequency[a];
+            system.dt[p] = rate * step[timescale_.tied ? h : p];
         }
     return system;
 }
 
 template <class Init>
 template <class T>
-void Diagonal<Init>::Bank<T>::adjoint_of_residues(double factor, const Continuous& system,
-                                                  const ComplexSpan& input, const Modes& upstream,
-                                                  const ComplexSpan& g_input,
+void Diagonal<Init>::Bank<T>::adjoint_of_residues(double factor, const Inputs& inputs,
+                                                  const Modes& upstream, const ComplexSpan& g_input,
                                                   Bank& gradient) const {
-    const ModeShape shape = mode_shape();
-    for (std::size_t c = 0; c < shape.heads; ++c)
-        for (std::size_t h = 0; h < shape.channels; ++h)
-            for (std::size_t n = 0; n < shape.modes; ++n) {
-                if (is_silent(system, h, n))
-                    continue;
-                const std::size_t p = upstream.pole(h, n);
-                const std::size_t r = upstream.residue(c, h, n);
-                const Number g = factor * Number(upstream.residue_re[r], upstream.residue_im[r]);
-                const Number b = b_value(h, n);
-                const Number weight(input.re[p], input.im[p]);
-                gradient.add_number(gradient.C, r, g * std::conj(b * weight));
-                gradient.add_number(gradient.B, b_index(h, n), g * std::conj(c_value(r) * weight));
-                const Number g_weight = g * std::conj(c_value(r) * b);
-                g_input.re[p] += g_weight.real();
-                g_input.im[p] += g_weight.imag();
-            }
+    const std::size_t count = mode_shape().poles();
+    // Of the products B b_bar, summed over the heads; then of their factors.
+    for (std::size_t r = 0; r < mode_shape().residues(); ++r) {
+        const std::size_t p = r % count;
+        const double g_re = factor * upstream.residue_re[r];
+        const double g_im = factor * upstream.residue_im[r];
+        const double c_re = real_part(C.data(), r);
+        const double c_im = imaginary_part(C.data(), r);
+        gradient.add_parts(gradient.C, r, g_re * inputs.B_b.re[p] + g_im * inputs.B_b.im[p],
+                           g_im * inputs.B_b.re[p] - g_re * inputs.B_b.im[p]);
+        g_input.re[p] += g_re * c_re + g_im * c_im;
+        g_input.im[p] += g_im * c_re - g_re * c_im;
+    }
+    for (std::size_t p = 0; p < count; ++p) {
+        const double g_re = g_input.re[p];
+        const double g_im = g_input.im[p];
+        gradient.add_parts(gradient.B, b_index(p / modes(), p % modes()),
+                           g_re * inputs.b.re[p] + g_im * inputs.b.im[p],
+                           g_im * inputs.b.re[p] - g_re * inputs.b.im[p]);
+        g_input.re[p] = g_re * inputs.B.re[p] + g_im * inputs.B.im[p];
+        g_input.im[p] = g_im * inputs.B.re[p] - g_re * inputs.B.im[p];
+    }
 }
 
 template <class Init>
