@@ -47,8 +47,12 @@ public:
         skip_.assign(kernel.skip.begin(), kernel.skip.end());
         groups_ = detail::LaneGroup::groups(shape_.channels, Fft::lanes);
         spectra_.resize(shape_.heads * groups_ * fft.numbers());
-        parallel_for(shape_.heads * groups_, [&](std::size_t task, std::size_t) {
-            transform(fft, task / groups_, task % groups_, spectra_.data() + task * fft.numbers());
+        const auto frame = workspace.frame();
+        const std::size_t scratch = scratch_numbers(fft.numbers());
+        T* const memory = workspace.template take<T>(threads() * scratch).data();
+        parallel_for(shape_.heads * groups_, [&](std::size_t task, std::size_t worker) {
+            transform(fft, task / groups_, task % groups_, memory + worker * scratch,
+                      spectra_.data() + task * fft.numbers());
         });
     }
 
@@ -61,31 +65,53 @@ public:
         return detail::LaneGroup::of(shape_.channels, Fft::lanes, index);
     }
 
+    /// Numbers of scratch memory that `at` needs for a transform of `numbers` numbers.
+    [[nodiscard]] static constexpr std::size_t scratch_numbers(std::size_t numbers) noexcept {
+        return numbers + numbers / 2;
+    }
     /// The spectrum of a head and a group at the points of `fft`, divided by their number: the prepared one if
-    /// the size is the same, else `scratch`, into which it is computed.
+    /// the size is the same, else it is computed in `scratch`.
     [[nodiscard]] const T* at(const Fft& fft, std::size_t head, std::size_t group,
                               T* scratch) const {
         if (fft.size() == size_)
             return spectra_.data() + (head * groups_ + group) * fft.numbers();
-        transform(fft, head, group, scratch);
+        transform(fft, head, group, scratch, scratch);
         return scratch;
     }
 
 private:
-    /// The polynomial sum_l causal[l] x^l - i sum_l anticausal[l] x^(n - 1 - l), and its spectrum.
-    void transform(const Fft& fft, std::size_t head, std::size_t index, T* x) const {
+    /// The spectrum of the polynomial sum_l causal[l] x^l - i sum_l anticausal[l] x^(n - 1 - l), where skip is part
+    /// of causal[0]. The transform runs in `scratch`, which stays in the cache from one kernel to the next, and
+    /// causal kernels are real.
+    void transform(const Fft& fft, std::size_t head, std::size_t index, T* scratch,
+                   T* spectrum) const {
         constexpr std::ptrdiff_t step = 2 * Fft::lanes;
         const T scale = T(1) / static_cast<T>(fft.size());
-        std::fill(x, x + fft.numbers(), T(0));
-        detail::interleave<T>(lane_taps(causal_, fft, head, index), scale, x, step);
-        detail::interleave<T>(lane_taps(anticausal_, fft, head, index), -scale,
-                              x + fft.numbers() - Fft::lanes, -step);
-        if (!skip_.empty()) {
-            const detail::LaneGroup channels = group(index);
-            for (std::size_t i = 0; i < channels.lanes(); ++i)
-                x[i] += scale * skip_[head * shape_.channels + channels.channel(i)];
+        const detail::LaneSpans<const T> causal = lane_taps(causal_, fft, head, index);
+        if (anticausal_.empty()) {
+            T* const rows = scratch + fft.numbers();
+            const std::size_t length = std::max<std::size_t>(1, causal.longest());
+            std::fill(rows, rows + Fft::lanes, T(0));
+            detail::interleave<T>(causal, scale, rows, Fft::lanes);
+            add_skip(head, index, scale, rows);
+            fft.open({rows, Fft::lanes, length}, scratch);
+        } else {
+            std::fill(scratch, scratch + fft.numbers(), T(0));
+            detail::interleave<T>(causal, scale, scratch, step);
+            detail::interleave<T>(lane_taps(anticausal_, fft, head, index), -scale,
+                                  scratch + fft.numbers() - Fft::lanes, -step);
+            add_skip(head, index, scale, scratch);
+            fft.open(scratch);
         }
-        fft.forward(x);
+        fft.finish(scratch, spectrum);
+    }
+
+    void add_skip(std::size_t head, std::size_t index, T scale, T* first) const {
+        if (skip_.empty())
+            return;
+        const detail::LaneGroup channels = group(index);
+        for (std::size_t i = 0; i < channels.lanes(); ++i)
+            first[i] += scale * skip_[head * shape_.channels + channels.channel(i)];
     }
 
     /// Where the taps of each lane are, as many as the transform has points.

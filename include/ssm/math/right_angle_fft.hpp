@@ -91,14 +91,8 @@ public:
 
     /// Complex coefficients to their spectrum, in place.
     void forward(T* x) const {
-        with_radix([&](auto first) { first.open(x); });
-        walk<FftPass::split>(
-            [x](std::size_t point, const auto& v) {
-                simd::unroll<4>([&](auto j) SSM_INLINE_LAMBDA {
-                    detail::store_point(x + (point + j) * step, v[j]);
-                });
-            },
-            x);
+        open(x);
+        finish(x, x);
     }
     /// A spectrum to its complex coefficients, times n, in place.
     void inverse(T* x) const {
@@ -116,6 +110,20 @@ public:
     /// Precondition: rows.length <= size().
     void open(LaneRows<const T> rows, T* x) const {
         with_radix([&](auto first) { first.open(rows, x); });
+    }
+    /// The first split of complex coefficients, in place.
+    void open(T* x) const {
+        with_radix([&](auto first) { first.open(x); });
+    }
+    /// All splits after `open`: x is used up, `spectrum` may be the same array.
+    void finish(T* x, T* spectrum) const {
+        walk<FftPass::split>(
+            [spectrum](std::size_t point, const auto& v) {
+                simd::unroll<4>([&](auto j) SSM_INLINE_LAMBDA {
+                    detail::store_point(spectrum + (point + j) * step, v[j]);
+                });
+            },
+            x);
     }
     /// The last join: the real parts of the first `rows.length` coefficients, times n, are written to
     /// `rows`, or added to what is there.

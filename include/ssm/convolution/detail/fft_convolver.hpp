@@ -35,7 +35,7 @@ public:
         : x_(workspace.take<T>(numbers).data()),
           g_(workspace.take<T>(numbers).data()),
           sums_(workspace.take<T>(numbers).data()),
-          spectrum_(workspace.take<T>(numbers).data()),
+          spectrum_(workspace.take<T>(KernelSpectrum<T, Arch>::scratch_numbers(numbers)).data()),
           stage_(workspace.take<T>(numbers / 2).data()) {}
 
     /// y = K * u of a run of pieces, for all heads of a group of channels.
