@@ -52,11 +52,17 @@ public:
     }
 
 private:
-    static constexpr double left = 60, right = 480, top = 44, bottom = 350;
+    static constexpr double left = 76, right = 480, top = 44, bottom = 350;
 
     struct Range {
         double low = INFINITY, high = -INFINITY;
     };
+    /// A round number, 1, 2 or 5 times a power of ten, that fits four to ten times into `width`.
+    [[nodiscard]] static double tick_step(double width) {
+        const double power = std::pow(10.0, std::floor(std::log10(width / 4.0)));
+        const double mantissa = width / 4.0 / power;
+        return power * (mantissa >= 5.0 ? 5.0 : mantissa >= 2.0 ? 2.0 : 1.0);
+    }
     [[nodiscard]] std::size_t points() const {
         std::size_t count = 2;
         for (const Curve& curve : curves_)
@@ -75,6 +81,9 @@ private:
             const double middle = std::isfinite(range.low) ? range.low : 0.0;
             range = {middle - 1.0, middle + 1.0};
         }
+        const double step = tick_step(range.high - range.low);
+        range.low = std::floor(range.low / step) * step;
+        range.high = std::ceil(range.high / step) * step;
         return range;
     }
     [[nodiscard]] double x_at(double x) const {
@@ -87,14 +96,15 @@ private:
 
     void axes(std::ostringstream& out) const {
         const Range r = range();
-        for (int tick = 0; tick <= 4; ++tick) {
-            const double y = r.low + (r.high - r.low) * tick / 4;
-            const double x = 1.0 + std::round(static_cast<double>(points() - 1) * tick / 4);
+        const double step = tick_step(r.high - r.low);
+        for (double y = r.low; y < r.high + step / 2; y += step)
             out << "<path d='M" << left << ' ' << y_at(y) << 'H' << right
                 << "' stroke='#dddddd'/>\n<text x='" << left - 6 << "' y='" << y_at(y) + 4
-                << "' text-anchor='end'>" << y << "</text>\n<text x='" << x_at(x) << "' y='"
-                << bottom + 18 << "' text-anchor='middle'>" << x << "</text>\n";
-        }
+                << "' text-anchor='end'>" << std::round(y / step) * step << "</text>\n";
+        const double x_step = std::max(1.0, tick_step(static_cast<double>(points())));
+        for (double x = x_step; x <= static_cast<double>(points()); x += x_step)
+            out << "<text x='" << x_at(x) << "' y='" << bottom + 18 << "' text-anchor='middle'>"
+                << x << "</text>\n";
         out << "<path d='M" << left << ' ' << top << 'V' << bottom << 'H' << right
             << "' fill='none' stroke='black'/>\n<text x='" << (left + right) / 2 << "' y='388' "
             << "text-anchor='middle'>" << x_label_ << "</text>\n<text transform='translate(16 "
