@@ -29,8 +29,8 @@ TEST_CASE("an activation carries the parameters of its function") {
     CHECK(y[0] == -1.0);
 }
 
-TEMPLATE_TEST_CASE("gated linear units keep every promise of a layer", "", math::Sigmoid, math::Gelu,
-                   math::Silu, math::Relu) {
+TEMPLATE_TEST_CASE("gated linear units keep every promise of a layer", "", math::Sigmoid,
+                   math::Gelu, math::Silu, math::Relu) {
     const GateHalf gate = GENERATE(GateHalf::first, GateHalf::second);
     check_conformance(Glu<double, TestType>({.channels = 5, .gate = gate}));
     check_conformance(Glu<float, TestType>({.channels = 18, .gate = gate}));

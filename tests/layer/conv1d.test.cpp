@@ -15,7 +15,8 @@ TEMPLATE_TEST_CASE("Conv1d keeps every promise of a layer", "", float, double) {
     const std::size_t width = GENERATE(1U, 2U, 3U, 4U, 7U, 20U);
     const bool silu = GENERATE(false, true);
     const std::size_t channels = width == 4 ? 70 : 5;
-    check_conformance(Conv1d<TestType>({.channels = channels, .width = width, .silu = silu}, Rng(4)));
+    check_conformance(
+        Conv1d<TestType>({.channels = channels, .width = width, .silu = silu}, Rng(4)));
 }
 
 TEST_CASE("Conv1d without bias keeps every promise") {
