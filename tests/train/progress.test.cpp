@@ -9,6 +9,7 @@
 #include <ssm/train/progress.hpp>
 
 #include "support/catch.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace {
 
@@ -32,12 +33,10 @@ std::string text_of(const std::filesystem::path& path) {
     return text.str();
 }
 
-/// A path that is free now, and again afterwards.
+/// A file of its own.
 struct TemporaryFile {
-    std::filesystem::path path = std::filesystem::temp_directory_path() / "ssm_progress_test.csv";
-
-    TemporaryFile() { std::filesystem::remove(path); }
-    ~TemporaryFile() { std::filesystem::remove(path); }
+    ssm_test::TemporaryFolder folder;
+    std::filesystem::path path = folder / "log.csv";
 };
 
 }  // namespace

@@ -21,6 +21,7 @@
 #include <ssm/train/plateau.hpp>
 
 #include "support/catch.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace {
 
@@ -57,11 +58,10 @@ struct Data {
         for (std::size_t i = 0; i < 30; ++i)
             labels[i] = inputs(i, 0, 0) * inputs(i, 0, 1) > 0.0F ? 1 : 0;
     }
-    ~Data() { std::filesystem::remove(path); }
-
     ssm::Batch<float> inputs;
     std::vector<std::int32_t> labels;
-    std::filesystem::path path = std::filesystem::temp_directory_path() / "ssm_resume_test.ssm";
+    ssm_test::TemporaryFolder folder;
+    std::filesystem::path path = folder / "run.safetensors";
 };
 
 const ssm::FitOptions options{.epochs = 6, .batch_size = 4, .accumulation = 3, .clip_norm = 1.0};
