@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstddef>
 #include <fstream>
+#include <limits>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -55,7 +56,8 @@ private:
     static constexpr double left = 76, right = 480, top = 44, bottom = 350;
 
     struct Range {
-        double low = INFINITY, high = -INFINITY;
+        double low = std::numeric_limits<double>::infinity();
+        double high = -low;
     };
     /// A round number, 1, 2 or 5 times a power of ten, that fits four to ten times into `width`.
     [[nodiscard]] static double tick_step(double width) {

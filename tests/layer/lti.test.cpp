@@ -2,6 +2,7 @@
 #include <complex>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <string>
 #include <string_view>
@@ -92,7 +93,8 @@ TEST_CASE("options out of their domain say which and what was expected") {
     CHECK(contains(message_of({.channels = 4, .heads = 0}), "heads = 0"));
     CHECK(contains(message_of({.channels = 4, .copies = 3}), "copies = 3"));
     CHECK(contains(message_of({.channels = 4, .rate = 0.0}), "rate = 0"));
-    CHECK(contains(message_of({.channels = 4, .rate = NAN}), "rate = nan"));
+    CHECK(contains(message_of({.channels = 4, .rate = std::numeric_limits<double>::quiet_NaN()}),
+                   "rate = nan"));
     CHECK(contains(message_of({.channels = 4, .timescale = {.min = 0.0}}), "time steps from 0"));
     CHECK(contains(message_of({.channels = 4, .timescale = {.min = 0.2, .max = 0.1}}), "to 0.1"));
 }

@@ -43,7 +43,7 @@ struct SmallCase {
 
 }  // namespace
 
-TEST_CASE("a golden case knows what it is and what was looked at") {
+TEST_CASE("a case of original numbers knows what it is and what was looked at") {
     GoldenCase golden = SmallCase().open();
     CHECK(golden.family == "family");
     CHECK(golden.name == "small");
@@ -58,7 +58,7 @@ TEST_CASE("a golden case knows what it is and what was looked at") {
     CHECK_THROWS(golden.tensor("y").complex());
 }
 
-TEST_CASE("axes of golden tensors are permuted, pairs staying together") {
+TEST_CASE("axes of original tensors are permuted, pairs staying together") {
     GoldenCase golden = SmallCase().open();
     const GoldenTensor turned = golden.tensor("y").permuted({1, 0});
     CHECK(turned.shape == std::vector<std::size_t>{3, 2});
@@ -67,7 +67,7 @@ TEST_CASE("axes of golden tensors are permuted, pairs staying together") {
     CHECK_THROWS(golden.tensor("y").permuted({0}));
 }
 
-TEST_CASE("a golden report scales errors by the tensor and keeps the largest") {
+TEST_CASE("a report scales errors by the tensor and keeps the largest") {
     GoldenCase golden = SmallCase().open();
     GoldenReport report(golden);
     report.compare("y", std::vector<float>{0, 1, 2, 3, 4, 5.5F}, 0.11);
@@ -85,7 +85,7 @@ TEST_CASE("a golden report scales errors by the tensor and keeps the largest") {
     CHECK(report.comparisons() == 5);
 }
 
-TEST_CASE("NaN is equal to NaN alone in a golden report") {
+TEST_CASE("NaN is equal to NaN alone in a report") {
     GoldenCase golden = SmallCase().open();
     const double nan = std::numeric_limits<double>::quiet_NaN();
     GoldenReport report(golden);
