@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <complex>
+#include <concepts>
 #include <cstddef>
 #include <limits>
 #include <numbers>
@@ -41,12 +42,21 @@ std::vector<Wide> direct(const std::vector<std::complex<T>>& x, double sign) {
     return X;
 }
 
+template <std::floating_point T>
+Wide widened(T x) {
+    return Wide(static_cast<double>(x));
+}
+template <class T>
+Wide widened(const std::complex<T>& x) {
+    return Wide(x);
+}
+
 template <class Found>
 double relative_error(const Found& found, const std::vector<Wide>& expected) {
     double error = 0.0;
     double largest = 1e-30;
     for (std::size_t i = 0; i < found.size(); ++i) {
-        error = std::max(error, std::abs(Wide(found[i]) - expected[i]));
+        error = std::max(error, std::abs(widened(found[i]) - expected[i]));
         largest = std::max(largest, std::abs(expected[i]));
     }
     return error / largest;

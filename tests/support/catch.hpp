@@ -3,6 +3,8 @@
 // Catch2 2 and 3 through one include: TEST_CASE, SECTION, TEMPLATE_TEST_CASE, GENERATE, matchers
 // and Approx are the same names with both.
 
+#include <ssm/core/parallel.hpp>
+
 #if __has_include(<catch2/catch_all.hpp>)
 #include <catch2/catch_all.hpp>
 
@@ -10,3 +12,10 @@ using Catch::Approx;
 #else
 #include <catch2/catch.hpp>
 #endif
+
+namespace ssm_test {
+
+/// Tests are small, and threads shall run in them all the same.
+inline const bool threads_are_used = (ssm::set_least_parallel_work(0.0), true);
+
+}  // namespace ssm_test

@@ -40,15 +40,18 @@ public:
         const std::size_t tiles = (modes_.shape.channels + line<T> - 1) / line<T>;
         // Tables cost as much as some 250 steps: they serve several short sequences.
         const std::size_t rows = std::max<std::size_t>(1, 8192 / u_.length());
-        parallel_for((u_.batch() + rows - 1) / rows * tiles,
-                     [&](std::size_t task, std::size_t worker) {
-                         const Scratch mine(modes_.shape, memory + worker * scratch);
-                         const std::size_t first = task % tiles * line<T>;
-                         fill_tables(first, mine);
-                         const std::size_t b = task / tiles * rows;
-                         for (std::size_t row = b; row < std::min(b + rows, u_.batch()); ++row)
-                             run_sequence(row, first, mine);
-                     });
+        parallel_for(
+            (u_.batch() + rows - 1) / rows * tiles,
+            [&](std::size_t task, std::size_t worker) {
+                const Scratch mine(modes_.shape, memory + worker * scratch);
+                const std::size_t first = task % tiles * line<T>;
+                fill_tables(first, mine);
+                const std::size_t b = task / tiles * rows;
+                for (std::size_t row = b; row < std::min(b + rows, u_.batch()); ++row)
+                    run_sequence(row, first, mine);
+            },
+            TaskCost{0.15 * static_cast<double>(u_.length() * std::min(rows, u_.batch()) * line<T> *
+                                                modes_.shape.modes * modes_.shape.heads)});
     }
 
 private:

@@ -54,11 +54,14 @@ void for_each_slice(const Pieces<T>& pieces, const KernelSpectrum<T, Arch>& kern
     for (FftConvolver<T, Arch>& worker : workers)
         std::construct_at(&worker, pieces.numbers(), workspace);
     const std::size_t slices = (pieces.count() + slice - 1) / slice;
-    parallel_for(slices * kernel.groups(), [&](std::size_t task, std::size_t worker) {
-        const std::size_t begin = task / kernel.groups() * slice;
-        body(workers[worker], task % kernel.groups(), begin,
-             std::min(begin + slice, pieces.count()));
-    });
+    parallel_for(
+        slices * kernel.groups(),
+        [&](std::size_t task, std::size_t worker) {
+            const std::size_t begin = task / kernel.groups() * slice;
+            body(workers[worker], task % kernel.groups(), begin,
+                 std::min(begin + slice, pieces.count()));
+        },
+        TaskCost{static_cast<double>(slice * kernel.shape().heads * pieces.numbers())});
 }
 
 }  // namespace detail

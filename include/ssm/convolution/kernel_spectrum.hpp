@@ -50,10 +50,13 @@ public:
         const auto frame = workspace.frame();
         const std::size_t scratch = scratch_numbers(fft.numbers());
         T* const memory = workspace.template take<T>(threads() * scratch).data();
-        parallel_for(shape_.heads * groups_, [&](std::size_t task, std::size_t worker) {
-            transform(fft, task / groups_, task % groups_, memory + worker * scratch,
-                      spectra_.data() + task * fft.numbers());
-        });
+        parallel_for(
+            shape_.heads * groups_,
+            [&](std::size_t task, std::size_t worker) {
+                transform(fft, task / groups_, task % groups_, memory + worker * scratch,
+                          spectra_.data() + task * fft.numbers());
+            },
+            TaskCost{0.5 * static_cast<double>(fft.numbers())});
     }
 
     [[nodiscard]] const KernelShape& shape() const noexcept { return shape_; }

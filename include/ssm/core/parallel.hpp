@@ -17,6 +17,11 @@ inline std::atomic<std::size_t>& thread_limit() noexcept {
     return limit;
 }
 
+inline std::atomic<double>& least_work() noexcept {
+    static std::atomic<double> nanoseconds{1e6};
+    return nanoseconds;
+}
+
 /// Rows of one task of a pointwise computation on rows of `channels` numbers: some tens of kilobytes.
 [[nodiscard]] inline std::size_t row_grain(std::size_t channels) noexcept {
     return std::max<std::size_t>(1, 8192 / std::max<std::size_t>(1, channels));
@@ -38,6 +43,23 @@ inline std::atomic<std::size_t>& thread_limit() noexcept {
 inline void set_threads(std::size_t count) noexcept {
     detail::thread_limit().store(count, std::memory_order_relaxed);
 }
+
+/// Sets how long (in nanoseconds, estimated) each thread must have to do before one more is used; one
+/// millisecond at first. Waking threads and waiting for them takes microseconds on an idle machine and
+/// milliseconds on a busy one: small calls, such as blocks of a stream, are better off without. Results do not
+/// depend on it.
+inline void set_least_parallel_work(double nanoseconds) noexcept {
+    detail::least_work().store(nanoseconds, std::memory_order_relaxed);
+}
+/// What `set_least_parallel_work` set.
+[[nodiscard]] inline double least_parallel_work() noexcept {
+    return detail::least_work().load(std::memory_order_relaxed);
+}
+
+/// About how long one task takes on one thread.
+struct TaskCost {
+    double nanoseconds = 1e4;
+};
 
 /// While it lives, libraries called from this thread start no OpenMP threads of their own. Eigen cuts a
 /// product differently for different thread counts, which would change the last bits of a result.
@@ -63,7 +85,20 @@ private:
 #endif
 };
 
-/// Calls `body(task, worker)` once for each task in 0 .. tasks - 1, on several threads if there are.
+namespace detail {
+/// Threads that `tasks` tasks of this cost are worth.
+[[nodiscard]] inline std::size_t useful_threads(std::size_t tasks, TaskCost cost) noexcept {
+    const std::size_t most = std::min(threads(), tasks);
+    const double work = static_cast<double>(tasks) * cost.nanoseconds;
+    const double least = least_parallel_work();
+    return work >= least * static_cast<double>(most)
+               ? most
+               : std::max<std::size_t>(1, static_cast<std::size_t>(work / least));
+}
+}  // namespace detail
+
+/// Calls `body(task, worker)` once for each task in 0 .. tasks - 1, on several threads if there are and if there is
+/// enough to do: see `set_least_parallel_work`; `cost` is an estimate for one task.
 ///
 /// Tasks must be independent of each other; what a task computes may not depend on `worker`, which is below
 /// `threads()` and serves to find a private piece of scratch memory. How work is cut into tasks must
@@ -71,9 +106,9 @@ private:
 ///
 /// Threads   nested calls run serially. `body` must not throw.
 template <class Body>
-void parallel_for(std::size_t tasks, Body&& body) {
+void parallel_for(std::size_t tasks, Body&& body, [[maybe_unused]] TaskCost cost = {}) {
 #ifdef _OPENMP
-    const std::size_t workers = std::min(threads(), tasks);
+    const std::size_t workers = detail::useful_threads(tasks, cost);
     if (workers > 1 && !omp_in_parallel()) {
 #pragma omp parallel num_threads(static_cast <int>(workers))
         {
@@ -91,14 +126,18 @@ void parallel_for(std::size_t tasks, Body&& body) {
         body(task, std::size_t{0});
 }
 
-/// Cuts `count` items into ranges of `grain` and calls `body(begin, end, worker)` for each in parallel.
+/// Cuts `count` items into ranges of `grain` and calls `body(begin, end, worker)` for each in parallel; `cost` is
+/// that of a range.
 template <class Body>
-void parallel_ranges(std::size_t count, std::size_t grain, Body&& body) {
+void parallel_ranges(std::size_t count, std::size_t grain, Body&& body, TaskCost cost = {}) {
     const std::size_t tasks = (count + grain - 1) / grain;
-    parallel_for(tasks, [&](std::size_t task, std::size_t worker) {
-        const std::size_t begin = task * grain;
-        body(begin, std::min(begin + grain, count), worker);
-    });
+    parallel_for(
+        tasks,
+        [&](std::size_t task, std::size_t worker) {
+            const std::size_t begin = task * grain;
+            body(begin, std::min(begin + grain, count), worker);
+        },
+        cost);
 }
 
 }  // namespace ssm

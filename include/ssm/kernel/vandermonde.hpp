@@ -53,15 +53,18 @@ void vandermonde(const Modes& modes, std::size_t length, std::span<T> kernel,
     const auto frame = workspace.frame();
     using Worker = detail::VandermondeForward<T, Arch>;
     const std::span<Worker> workers = detail::make_workers<Worker>(workspace, shape.modes, length);
-    parallel_for(shape.channels, [&](std::size_t h, std::size_t w) {
-        Worker& worker = workers[w];
-        worker.set_poles(modes.pole_re.data() + modes.pole(h, 0),
-                         modes.pole_im.data() + modes.pole(h, 0));
-        for (std::size_t c = 0; c < shape.heads; ++c)
-            worker.evaluate(modes.residue_re.data() + modes.residue(c, h, 0),
-                            modes.residue_im.data() + modes.residue(c, h, 0),
-                            kernel.data() + (c * shape.channels + h) * length);
-    });
+    parallel_for(
+        shape.channels,
+        [&](std::size_t h, std::size_t w) {
+            Worker& worker = workers[w];
+            worker.set_poles(modes.pole_re.data() + modes.pole(h, 0),
+                             modes.pole_im.data() + modes.pole(h, 0));
+            for (std::size_t c = 0; c < shape.heads; ++c)
+                worker.evaluate(modes.residue_re.data() + modes.residue(c, h, 0),
+                                modes.residue_im.data() + modes.residue(c, h, 0),
+                                kernel.data() + (c * shape.channels + h) * length);
+        },
+        TaskCost{0.05 * static_cast<double>(shape.heads * shape.modes * (length + 64))});
 }
 
 /// Adjoint of `vandermonde`: adds to `gradient`, for upstream g = d loss / d K,
@@ -82,9 +85,10 @@ void vandermonde_adjoint(const Modes& modes, std::size_t length, std::span<const
     const auto frame = workspace.frame();
     using Worker = detail::VandermondeAdjoint<T, Arch>;
     const std::span<Worker> workers = detail::make_workers<Worker>(workspace, shape, length);
-    parallel_for(shape.channels, [&](std::size_t h, std::size_t w) {
-        workers[w].add(modes, h, dkernel.data(), gradient);
-    });
+    parallel_for(
+        shape.channels,
+        [&](std::size_t h, std::size_t w) { workers[w].add(modes, h, dkernel.data(), gradient); },
+        TaskCost{0.1 * static_cast<double>(shape.heads * shape.modes * (length + 64))});
 }
 
 }  // namespace ssm

@@ -45,13 +45,18 @@ public:
         const std::size_t tiles = bank_.tiles().size();
         double* const totals =
             context_.workspace.template take_zero<double>(groups_ * tiles * totals_size()).data();
-        parallel_for(groups_ * tiles, [&](std::size_t task, std::size_t worker) {
-            const Scratch mine(*this, memory + worker * scratch);
-            const std::size_t group = task / tiles;
-            for (std::size_t b = group * u_.batch() / groups_;
-                 b < (group + 1) * u_.batch() / groups_; ++b)
-                run_sequence(bank_.tiles()[task % tiles], b, mine, totals + task * totals_size());
-        });
+        parallel_for(
+            groups_ * tiles,
+            [&](std::size_t task, std::size_t worker) {
+                const Scratch mine(*this, memory + worker * scratch);
+                const std::size_t group = task / tiles;
+                for (std::size_t b = group * u_.batch() / groups_;
+                     b < (group + 1) * u_.batch() / groups_; ++b)
+                    run_sequence(bank_.tiles()[task % tiles], b, mine,
+                                 totals + task * totals_size());
+            },
+            TaskCost{0.5 *
+                     static_cast<double>(u_.length() * line<T> * bank_.shape().modes * heads_)});
         for (std::size_t group = 0; group < groups_; ++group)
             for (std::size_t i = 0; i < tiles; ++i) {
                 const LeapfrogTile& tile = bank_.tiles()[i];

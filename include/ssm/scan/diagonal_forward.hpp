@@ -98,10 +98,14 @@ void leapfrog_forward(const LeapfrogBank<T>& bank, std::span<const T> skip, Batc
     const std::size_t scratch = LeapfrogScratch<T>::size(bank);
     T* const memory = context.workspace.template take<T>(threads() * scratch).data();
     const std::size_t tiles = bank.tiles().size();
-    parallel_for(u.batch() * tiles, [&](std::size_t task, std::size_t worker) {
-        leapfrog_sequence<T>(bank, bank.tiles()[task % tiles], skip, u, y, task / tiles, state,
-                             context, {bank, memory + worker * scratch});
-    });
+    parallel_for(
+        u.batch() * tiles,
+        [&](std::size_t task, std::size_t worker) {
+            leapfrog_sequence<T>(bank, bank.tiles()[task % tiles], skip, u, y, task / tiles, state,
+                                 context, {bank, memory + worker * scratch});
+        },
+        TaskCost{0.12 * static_cast<double>(u.length() * line<T> * bank.shape().modes *
+                                            bank.shape().heads)});
     clear_after_end(y, context);
 }
 

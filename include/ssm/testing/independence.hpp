@@ -54,12 +54,16 @@ std::vector<std::pair<std::string, Batch<value_t<L>>>> run_everything(const L& l
     return results;
 }
 
-/// Restores the default number of threads.
+/// Lets the smallest call use several threads; restores the defaults.
 struct ThreadsGuard {
-    ThreadsGuard() = default;
+    ThreadsGuard() { set_least_parallel_work(0.0); }
     ThreadsGuard(const ThreadsGuard&) = delete;
     ThreadsGuard& operator=(const ThreadsGuard&) = delete;
-    ~ThreadsGuard() { set_threads(0); }
+    ~ThreadsGuard() {
+        set_threads(0);
+        set_least_parallel_work(before);
+    }
+    double before = least_parallel_work();
 };
 
 }  // namespace detail
