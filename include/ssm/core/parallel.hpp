@@ -86,6 +86,21 @@ private:
 };
 
 namespace detail {
+// One piece of machine code for a task, whoever runs it: compilers contract and vectorise each inlined copy in its
+// own way, and then the last bits would depend on whether there are threads.
+#if defined(__clang__)
+#define SSM_ONE_COPY __attribute__((noinline))
+#elif defined(__GNUC__)
+#define SSM_ONE_COPY __attribute__((noinline, noclone))
+#else
+#define SSM_ONE_COPY
+#endif
+template <class Body>
+SSM_ONE_COPY void run_task(Body& body, std::size_t task, std::size_t worker) {
+    body(task, worker);
+}
+#undef SSM_ONE_COPY
+
 /// Threads that `tasks` tasks of this cost are worth.
 [[nodiscard]] inline std::size_t useful_threads(std::size_t tasks, TaskCost cost) noexcept {
     const std::size_t most = std::min(threads(), tasks);
@@ -116,14 +131,14 @@ void parallel_for(std::size_t tasks, Body&& body, [[maybe_unused]] TaskCost cost
             const auto worker = static_cast<std::size_t>(omp_get_thread_num());
 #pragma omp for schedule(dynamic, 1)
             for (std::size_t task = 0; task < tasks; ++task)
-                body(task, worker);
+                detail::run_task(body, task, worker);
         }
         return;
     }
 #endif
     const SerialRegion serial;
     for (std::size_t task = 0; task < tasks; ++task)
-        body(task, std::size_t{0});
+        detail::run_task(body, task, std::size_t{0});
 }
 
 /// Cuts `count` items into ranges of `grain` and calls `body(begin, end, worker)` for each in parallel; `cost` is
