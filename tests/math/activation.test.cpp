@@ -134,7 +134,11 @@ TEMPLATE_TEST_CASE("activations take their limits at infinity and pass NaN on", 
                    double) {
     using T = TestType;
     constexpr T inf = std::numeric_limits<T>::infinity();
-    const auto check = [](const auto& f, T low, T high, T low_slope, T high_slope) {
+    // Slopes of 1 are products that one rounding may miss on a machine without exact division.
+    const auto is_near = [](T found, T expected) {
+        return std::abs(found - expected) <= 2 * std::numeric_limits<T>::epsilon();
+    };
+    const auto check = [&](const auto& f, T low, T high, T low_slope, T high_slope) {
         const T x[] = {-inf, inf, std::numeric_limits<T>::quiet_NaN(),
                        std::numeric_limits<T>::lowest()};
         const T one[] = {1, 1, 1, 1};
@@ -146,13 +150,13 @@ TEMPLATE_TEST_CASE("activations take their limits at infinity and pass NaN on", 
         CHECK(y[1] == high);
         CHECK(std::isnan(y[2]));
         CHECK(y[3] == low);
-        CHECK(slope[0] == low_slope);
-        CHECK(slope[1] == high_slope);
+        CHECK(is_near(slope[0], low_slope));
+        CHECK(is_near(slope[1], high_slope));
         CHECK(f(x[0]) == low);
         CHECK(f(x[1]) == high);
         CHECK(std::isnan(f(x[2])));
-        CHECK(f.derivative(x[0]) == low_slope);
-        CHECK(f.derivative(x[1]) == high_slope);
+        CHECK(is_near(f.derivative(x[0]), low_slope));
+        CHECK(is_near(f.derivative(x[1]), high_slope));
     };
     check(math::Relu{}, 0, inf, 0, 1);
     check(math::Elu{}, -1, inf, 0, 1);
