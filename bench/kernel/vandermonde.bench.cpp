@@ -7,7 +7,6 @@
 //   time/mode   time for each mode (discretisation)
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <complex>
 #include <cstddef>
@@ -27,7 +26,8 @@
 #include <ssm/discretize/zoh.hpp>
 #include <ssm/kernel/vandermonde.hpp>
 #include <ssm/simd/pack.hpp>
-#include <ssm/simd/unroll.hpp>
+
+#include "support/peak.hpp"
 
 namespace simd = ssm::simd;
 
@@ -36,27 +36,10 @@ namespace {
 constexpr std::size_t channels = 256;
 constexpr std::size_t modes_per_channel = 32;
 
-/// Seconds of one multiply-add of packs: the best of many short runs of independent chains.
+/// Seconds of one multiply-add of packs at the peak rate.
 template <class T>
 double seconds_per_multiply_add() {
-    constexpr std::size_t chains = 12;
-    constexpr std::size_t rounds = 20000;
-    using Clock = std::chrono::steady_clock;
-    double best = 1e9;
-    for (int repetition = 0; repetition < 50; ++repetition) {
-        simd::Pack<T> x[chains];
-        simd::unroll<chains>([&](auto c) SSM_INLINE_LAMBDA { x[c] = simd::iota<T>() + T(c); });
-        const simd::Pack<T> factor(T(0.999));
-        const auto start = Clock::now();
-        for (std::size_t i = 0; i < rounds; ++i)
-            simd::unroll<chains>([&](auto c)
-                                     SSM_INLINE_LAMBDA { x[c] = simd::fma(x[c], factor, factor); });
-        const std::chrono::duration<double> time = Clock::now() - start;
-        simd::unroll<chains>(
-            [&](auto c) SSM_INLINE_LAMBDA { benchmark::DoNotOptimize(simd::reduce_add(x[c])); });
-        best = std::min(best, time.count() / static_cast<double>(rounds * chains));
-    }
-    return best;
+    return 2.0 * static_cast<double>(simd::width<T>) / ssm_bench::peak_flops<T>();
 }
 
 /// Rate and ratio to the bound for `terms` pairs (n, l) an iteration, `operations` multiply-adds each.

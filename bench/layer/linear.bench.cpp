@@ -1,8 +1,6 @@
 // Linear against Eigen's bare product and the processor's peak. Counters: flop rate, and its share of the
 // peak of fused multiply-adds, measured in the same process.
 
-#include <algorithm>
-#include <chrono>
 #include <cstddef>
 #include <span>
 
@@ -12,37 +10,17 @@
 #include <ssm/core/parallel.hpp>
 #include <ssm/core/rng.hpp>
 #include <ssm/layer/linear.hpp>
-#include <ssm/simd/pack.hpp>
+
+#include "support/peak.hpp"
 
 namespace {
 
 using namespace ssm;
 
-/// Flops a second of independent fused multiply-adds on one thread: the best of some tries.
+/// Flops a second of independent fused multiply-adds on one thread, measured once.
 double peak() {
-    static const double best = [] {
-        using Clock = std::chrono::steady_clock;
-        double rate = 0.0;
-        for (int trial = 0; trial < 20; ++trial) {
-            constexpr std::size_t chains = 12;
-            constexpr std::size_t rounds = 200000;
-            simd::Pack<float> sums[chains];
-            for (auto& sum : sums)
-                sum = 1.0F;
-            const simd::Pack<float> a(0.999F);
-            const simd::Pack<float> b(0.001F);
-            const auto begin = Clock::now();
-            for (std::size_t round = 0; round < rounds; ++round)
-                for (auto& sum : sums)
-                    sum = simd::fma(sum, a, b);
-            const std::chrono::duration<double> seconds = Clock::now() - begin;
-            for (auto& sum : sums)
-                benchmark::DoNotOptimize(simd::reduce_add(sum));
-            rate = std::max(rate, 2.0 * chains * rounds * simd::width<float> / seconds.count());
-        }
-        return rate;
-    }();
-    return best;
+    static const double rate = ssm_bench::peak_flops<float>();
+    return rate;
 }
 
 void count_flops(benchmark::State& state, double flops) {

@@ -10,7 +10,6 @@
 //   x_bound           time over that lower bound
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstddef>
 #include <string>
@@ -22,7 +21,8 @@
 #include <xsimd/xsimd.hpp>
 
 #include <ssm/math/pointwise.hpp>
-#include <ssm/simd/unroll.hpp>
+
+#include "support/peak.hpp"
 
 namespace math = ssm::math;
 namespace simd = ssm::simd;
@@ -31,29 +31,10 @@ namespace {
 
 constexpr std::size_t length = 1024;
 
-/// Fused multiply-adds of packs a second: 12 independent chains, more than latency times ports.
+/// Fused multiply-adds of packs a second, at the peak rate.
 template <class T>
 double fma_packs_per_second() {
-    constexpr std::size_t chains = 12;
-    constexpr std::size_t rounds = 200000;
-    using Clock = std::chrono::steady_clock;
-    double best = 1e9;
-    for (int repetition = 0; repetition < 7; ++repetition) {
-        simd::Pack<T> x[chains];
-        for (std::size_t c = 0; c < chains; ++c)  // different, so that none is left out
-            x[c] = simd::iota<T>() + T(c);
-        const simd::Pack<T> factor(T(0.999));
-        const auto start = Clock::now();
-        for (std::size_t i = 0; i < rounds; ++i) {
-            simd::unroll<chains>([&](auto c)
-                                     SSM_INLINE_LAMBDA { x[c] = simd::fma(x[c], factor, factor); });
-        }
-        const std::chrono::duration<double> time = Clock::now() - start;
-        for (auto& chain : x)
-            benchmark::DoNotOptimize(simd::reduce_add(chain));
-        best = std::min(best, time.count() / static_cast<double>(rounds * chains));
-    }
-    return 1 / best;
+    return ssm_bench::peak_flops<T>() / (2.0 * static_cast<double>(simd::width<T>));
 }
 
 template <class T>
