@@ -6,6 +6,7 @@
 #include <Eigen/Core>
 
 #include <ssm/core/error.hpp>
+#include <ssm/core/rng.hpp>
 
 /// HiPPO: x' = A x + B u whose state holds the coefficients of the best approximation of the history
 /// of u in some basis, weighted by some measure. A measure is a value with
@@ -32,6 +33,31 @@ template <class M>
 concept DenseMeasure = requires(const M& measure, std::size_t N) {
     { measure.transition(N) } -> std::convertible_to<Transition>;
 };
+
+/// The same from random numbers.
+template <class M>
+concept RandomMeasure = requires(const M& measure, std::size_t N, Rng& rng) {
+    { measure.transition(N, rng) } -> std::convertible_to<Transition>;
+};
+
+/// The matrices of a measure of either kind.
+///
+/// Errors  ValueError for matrices that are not of size N
+template <class M>
+requires DenseMeasure<M> || RandomMeasure<M>
+[[nodiscard]] Transition transition(const M& measure, std::size_t N, Rng& rng) {
+    Transition result;
+    if constexpr (RandomMeasure<M>)
+        result = measure.transition(N, rng);
+    else
+        result = measure.transition(N);
+    const auto size = static_cast<Eigen::Index>(N);
+    require<ValueError>(
+        result.A.rows() == size && result.A.cols() == size && result.B.size() == size,
+        "ssm::init::hippo: the measure gave A of ", result.A.rows(), " x ", result.A.cols(),
+        " and B of ", result.B.size(), " numbers for N = ", N);
+    return result;
+}
 
 /// What `nplr` can diagonalise.
 template <class M>

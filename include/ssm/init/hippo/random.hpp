@@ -2,7 +2,6 @@
 
 #include <cmath>
 #include <cstddef>
-#include <cstdint>
 
 #include <Eigen/Core>
 
@@ -13,11 +12,8 @@ namespace ssm::init::hippo {
 
 /// No structure, for comparison: A_nk normal of standard deviation 1/N, B_n of 1. About stable at best.
 struct RandomDense {
-    std::uint64_t seed = 0;
-
-    [[nodiscard]] Transition transition(std::size_t N) const {
+    [[nodiscard]] static Transition transition(std::size_t N, Rng& rng) {
         const auto size = static_cast<Eigen::Index>(N);
-        Rng rng(seed);
         Transition result{Eigen::MatrixXd(size, size), Eigen::VectorXd(size)};
         for (Eigen::Index n = 0; n < size; ++n)
             for (Eigen::Index k = 0; k < size; ++k)
@@ -30,11 +26,8 @@ struct RandomDense {
 
 /// Real decays: A = -diag(e^g), B = g with standard normal g.
 struct RandomDiagonal {
-    std::uint64_t seed = 0;
-
-    [[nodiscard]] Transition transition(std::size_t N) const {
+    [[nodiscard]] static Transition transition(std::size_t N, Rng& rng) {
         const auto size = static_cast<Eigen::Index>(N);
-        Rng rng(seed);
         Transition result{Eigen::MatrixXd::Zero(size, size), Eigen::VectorXd(size)};
         for (Eigen::Index n = 0; n < size; ++n)
             result.A(n, n) = -std::exp(rng.normal());
