@@ -37,10 +37,12 @@ struct FourierBasis {
 
 }  // namespace detail
 
-/// Truncated Fourier (FouT): sines and cosines on a sliding window of length 1.
+/// Truncated Fourier (FouT): sines and cosines on a sliding window of length 2.
 ///
 ///   A = S - B B^T, S rotates the pair (2j, 2j+1) with frequency pi j
 ///   B_0 = 1, B_2j = sqrt 2, odd entries 0     P = B
+///
+/// The time scale is that of the released S4 code; `Fourier2` is the same at twice the speed.
 ///
 /// Errors  ValueError for odd N, as all measures of this file
 struct Fourier {
@@ -65,7 +67,7 @@ struct FourierDecay {
     }
 };
 
-/// The orthonormal Fourier basis of the window [0, 1]: A = S - 2 B B^T with frequencies 2 pi j, input
+/// FouT on a window of length 1, whose basis is orthonormal: A = S - 2 B B^T with frequencies 2 pi j, input
 /// 2 B, P = sqrt 2 B.
 struct Fourier2 {
     [[nodiscard]] static Transition transition(std::size_t N) {
