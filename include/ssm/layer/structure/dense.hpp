@@ -9,6 +9,7 @@
 #include <ssm/core/rng.hpp>
 #include <ssm/core/tensor.hpp>
 #include <ssm/core/weights.hpp>
+#include <ssm/core/workspace.hpp>
 #include <ssm/init/hippo.hpp>
 #include <ssm/layer/structure/dense_bank.hpp>
 
@@ -37,13 +38,13 @@ public:
     }
 
     /// A (N, N) and B (N, 1) of copy `s`.
-    void matrices(std::size_t s, MatrixMap<double> A_s, MatrixMap<double> B_s) const {
+    void matrices(std::size_t s, MatrixMap<double> A_s, MatrixMap<double> B_s, Workspace&) const {
         A_s = A_of(*this, s).template cast<double>();
         B_s = B_of(*this, s).template cast<double>();
     }
     /// Adds their gradients.
     void adjoint(std::size_t s, MatrixMap<const double> dA, MatrixMap<const double> dB,
-                 FullTransition& gradient) const {
+                 FullTransition& gradient, Workspace&) const {
         A_of(gradient, s) += dA.cast<T>();
         B_of(gradient, s) += dB.cast<T>();
     }

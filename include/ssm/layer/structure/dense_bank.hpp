@@ -33,8 +33,8 @@ namespace ssm {
 ///
 ///   Options                                    with a member learning_rate: of A and B, if given
 ///   Transition(copies, N, options, rng)
-///   matrices(s, A, B)                          writes A (N, N) and B (N, 1) of copy s, in double
-///   adjoint(s, dA, dB, gradient)               adds to the weights of copy s of `gradient`
+///   matrices(s, A, B, workspace)               writes A (N, N) and B (N, 1) of copy s, in double
+///   adjoint(s, dA, dB, gradient, workspace)    adds to the weights of copy s of `gradient`
 ///   visit_weights(visitor, traits_of_A, traits_of_B, transitions...)
 ///
 /// Errors  ValueError for time steps of each mode: a dense system has one
@@ -131,7 +131,8 @@ public:
         }
         const DenseSystem& sums = upstream;
         for (std::size_t s = 0; s < sizes_.copies; ++s)
-            transition.adjoint(s, sums.transition(s), sums.input(s), gradient.transition);
+            transition.adjoint(s, sums.transition(s), sums.input(s), gradient.transition,
+                               workspace);
         for (std::size_t i = 0; i < C.size(); ++i)
             gradient.C[i] += static_cast<T>(upstream.C[i]);
     }
@@ -227,7 +228,7 @@ private:
         const Matrices result{workspace.take<double>(sizes_.copies * N * N),
                               workspace.take<double>(sizes_.copies * N), N};
         for (std::size_t s = 0; s < sizes_.copies; ++s)
-            transition.matrices(s, result.A_of(s), result.B_of(s));
+            transition.matrices(s, result.A_of(s), result.B_of(s), workspace);
         return result;
     }
 
