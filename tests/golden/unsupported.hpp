@@ -20,8 +20,6 @@ inline const std::vector<GoldenUnsupported> golden_unsupported = {
     {"nn", "layers*/attention.*", "the library has no attention: it is about what replaces it"},
     {"nn", "layers*/conv1d_same.*",
      "convolutions are causal and depthwise, or of width 1 (Linear)"},
-    {"hippo", "nplr_*", "measures other than LegS and Fourier are not there yet"},
-    {"hippo", "transition_*", "measures other than LegS and Fourier are not there yet"},
 };
 
 }  // namespace ssm_test
