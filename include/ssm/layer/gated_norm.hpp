@@ -133,7 +133,8 @@ private:
     }
     template <class U>
     [[nodiscard]] detail::GatedRows<U> halves(BatchView<U> u) const noexcept {
-        return {u.data(), u.data() + options_.channels, in_channels(), in_channels()};
+        U* const gate = u.data() == nullptr ? nullptr : u.data() + options_.channels;
+        return {u.data(), gate, in_channels(), in_channels()};
     }
     [[nodiscard]] detail::GatedGroup<T> group(std::size_t h) const noexcept {
         return {
