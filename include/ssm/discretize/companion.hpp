@@ -3,6 +3,7 @@
 #include <cstddef>
 
 #include <ssm/core/aligned.hpp>
+#include <ssm/simd/pack.hpp>
 
 namespace ssm {
 
@@ -22,6 +23,9 @@ struct CompanionShape {
     friend bool operator==(const CompanionShape&, const CompanionShape&) = default;
 };
 
+template <class T, class Arch>
+class CompanionStream;
+
 /// A bank of discrete systems whose state matrix is a companion matrix: a shift with one full column,
 ///
 ///   x_i[t] = x_{i-1}[t-1] + a_i x_{d-1}[t-1] + b_i u[t]      y[t] = sum_i c_i x_i[t]      K[l] = c A^l b
@@ -32,6 +36,9 @@ struct CompanionShape {
 ///
 /// Shapes    a, b (kernels, d); c (heads, kernels, d)
 struct CompanionSystem {
+    template <class T>
+    using Stream = CompanionStream<T, simd::Arch>;
+
     CompanionSystem() = default;
     explicit CompanionSystem(CompanionShape sizes) { reset(sizes); }
 

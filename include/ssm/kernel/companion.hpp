@@ -121,4 +121,18 @@ void companion_kernel_adjoint(const CompanionSystem& system, std::size_t length,
         });
 }
 
+/// The kernels of a bank, as evaluations ask for them: `companion_kernel`.
+template <class T>
+void convolution_kernel(const CompanionSystem& system, std::size_t length, std::span<T> kernel,
+                        Workspace& workspace) {
+    companion_kernel<T>(system, length, kernel, workspace);
+}
+/// Its adjoint: `companion_kernel_adjoint`.
+template <class T>
+void convolution_kernel_adjoint(const CompanionSystem& system, std::size_t length,
+                                std::span<const T> dkernel, CompanionSystem& gradient,
+                                Workspace& workspace) {
+    companion_kernel_adjoint<T>(system, length, dkernel, gradient, workspace);
+}
+
 }  // namespace ssm

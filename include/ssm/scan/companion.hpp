@@ -29,7 +29,7 @@ namespace ssm {
 /// Cost      3 multiply-adds for each number of the state, along which vectors run, and a horizontal sum
 /// Accuracy  one rounding of the state a step, which a system with sum |a_i| < 1 forgets
 /// Threads   const: any number of threads, one state each
-template <class T, class Arch = simd::Arch>
+template <class T, class Arch>
 class CompanionStream {
     using Pack = simd::Pack<T>;
 
@@ -37,8 +37,12 @@ public:
     using State = CompanionState<T>;
 
     CompanionStream() = default;
-    explicit CompanionStream(const CompanionSystem& system)
-        : shape_(system.shape), stride_(detail::padded<T>(system.shape.state)) {
+    explicit CompanionStream(const CompanionSystem& system) { reset(system); }
+
+    /// Prepares for another system; keeps the memory.
+    void reset(const CompanionSystem& system) {
+        shape_ = system.shape;
+        stride_ = detail::padded<T>(shape_.state);
         require<ShapeError>(shape_.state > 0 && shape_.heads > 0,
                             "ssm::CompanionStream: ", shape_.state, " states and ", shape_.heads,
                             " heads, expected at least 1");

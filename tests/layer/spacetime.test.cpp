@@ -1,0 +1,26 @@
+#include <cstddef>
+#include <vector>
+
+#include <ssm/core/batch.hpp>
+#include <ssm/core/concepts.hpp>
+#include <ssm/layer/spacetime.hpp>
+
+#include "support/conformance.hpp"
+
+using namespace ssm;
+using ssm_test::check_conformance;
+
+static_assert(check_streaming<CompanionSsm<float>>() && check_trainable<CompanionSsm<float>>());
+static_assert(check_streaming<ShiftSsm<float>>() && check_trainable<ShiftSsm<float>>());
+
+TEST_CASE("companion and shift layers keep every promise of a layer") {
+    check_conformance(CompanionSsm<double>({.channels = 3, .state = 5}));
+    check_conformance(CompanionSsm<double>({.channels = 12,
+                                            .state = 4,
+                                            .heads = 2,
+                                            .copies = 3,
+                                            .skip = false,
+                                            .structure = {.norm = RowNorm::l2, .group = 2}}));
+    check_conformance(ShiftSsm<double>({.channels = 3, .state = 6}));
+    check_conformance(CompanionSsm<float>({.channels = 5, .state = 17}));
+}
