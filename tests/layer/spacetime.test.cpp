@@ -3,6 +3,7 @@
 
 #include <ssm/core/batch.hpp>
 #include <ssm/core/concepts.hpp>
+#include <ssm/layer/closed_loop.hpp>
 #include <ssm/layer/spacetime.hpp>
 
 #include "support/conformance.hpp"
@@ -23,4 +24,10 @@ TEST_CASE("companion and shift layers keep every promise of a layer") {
                                             .structure = {.norm = RowNorm::l2, .group = 2}}));
     check_conformance(ShiftSsm<double>({.channels = 3, .state = 6}));
     check_conformance(CompanionSsm<float>({.channels = 5, .state = 17}));
+}
+
+TEST_CASE("closed loops keep every promise of a layer that reduces time") {
+    check_conformance(ClosedLoop<double>({.channels = 3, .state = 5, .horizon = 4}));
+    check_conformance(ClosedLoop<double, init::ShiftRegister>(
+        {.channels = 2, .state = 4, .horizon = 6, .predict_inputs = true}));
 }
