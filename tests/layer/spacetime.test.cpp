@@ -23,6 +23,10 @@ TEST_CASE("companion and shift layers keep every promise of a layer") {
                                             .skip = false,
                                             .structure = {.norm = RowNorm::l2, .group = 2}}));
     check_conformance(ShiftSsm<double>({.channels = 3, .state = 6}));
+    check_conformance(Detrend<double>({.channels = 6,
+                                       .state = 5,
+                                       .skip = false,
+                                       .structure = {.order = 2, .averages = 1, .min_window = 2}}));
     check_conformance(CompanionSsm<float>({.channels = 5, .state = 17}));
 }
 

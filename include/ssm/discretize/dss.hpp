@@ -165,9 +165,10 @@ struct DssNoScale : detail::DssLoops<DssNoScale> {
         return {simd::exp(d), {V(1.0), V(0.0)}};
     }
     template <class V>
-    [[nodiscard]] SSM_INLINE detail::DssGradient<V> mode_adjoint(
-        simd::Complex<V>, simd::Complex<V> d, simd::Complex<V> dz,
-        simd::Complex<V>) const noexcept {
+    [[nodiscard]] SSM_INLINE detail::DssGradient<V> mode_adjoint(simd::Complex<V>,
+                                                                 simd::Complex<V> d,
+                                                                 simd::Complex<V> dz,
+                                                                 simd::Complex<V>) const noexcept {
         return {simd::conj_mul(simd::exp(d), dz), {V(0.0), V(0.0)}};
     }
     void check(std::span<const double>) const noexcept {}

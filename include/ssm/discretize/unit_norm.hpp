@@ -33,8 +33,7 @@ inline constexpr double smallest_mean_norm = 1e-4;
     double sum = 0.0;
     for (std::size_t first = 0; first < rows.size(); first += size)
         sum += row_norm(norm, rows.subspan(first, size));
-    return sum * static_cast<double>(size) >
-           smallest_mean_norm * static_cast<double>(rows.size());
+    return sum * static_cast<double>(size) > smallest_mean_norm * static_cast<double>(rows.size());
 }
 
 }  // namespace detail

@@ -42,9 +42,7 @@ struct NormalCompanion {
     static constexpr bool has_feedback = true;  ///< whether there is an a
 
     [[nodiscard]] Companion operator()(std::size_t state, std::size_t heads, Rng& rng) const {
-        const auto normal = [&rng] {
-            return rng.normal();
-        };
+        const auto normal = [&rng] { return rng.normal(); };
         Companion system;
         system.a = detail::drawn(state, normal);
         system.b = detail::drawn(state, normal);
@@ -59,9 +57,7 @@ struct UniformCompanion {
 
     [[nodiscard]] Companion operator()(std::size_t state, std::size_t heads, Rng& rng) const {
         const double bound = 1.0 / std::sqrt(static_cast<double>(state));
-        const auto uniform = [&rng, bound] {
-            return rng.uniform(-bound, bound);
-        };
+        const auto uniform = [&rng, bound] { return rng.uniform(-bound, bound); };
         Companion system;
         system.a = detail::drawn(state, uniform);
         system.b = detail::drawn(state, uniform);

@@ -24,8 +24,8 @@ inline void require_companion_kernel(const char* what, const CompanionSystem& sy
 
 /// Calls `body(worker, first, count)` in parallel for each group of kernels that fills a register.
 template <class Worker, class Body>
-void for_each_companion_group(const CompanionShape& shape, std::size_t length,
-                              Workspace& workspace, Body&& body) {
+void for_each_companion_group(const CompanionShape& shape, std::size_t length, Workspace& workspace,
+                              Body&& body) {
     constexpr std::size_t lanes = Worker::lanes;
     const std::size_t numbers = Worker::numbers(shape.state, length);
     double* const memory = workspace.take<double>(threads() * numbers).data();
@@ -111,8 +111,8 @@ void companion_kernel_adjoint(const CompanionSystem& system, std::size_t length,
                 for (std::size_t h = 0; h < shape.channels; ++h) {
                     const std::size_t lane = shape.kernel_of(h) - first;
                     if (lane < count)
-                        worker.add_upstream(
-                            lane, dkernel.data() + (head * shape.channels + h) * length);
+                        worker.add_upstream(lane,
+                                            dkernel.data() + (head * shape.channels + h) * length);
                 }
                 worker.adjoint();
                 worker.add_output_gradient(gradient, head, first, count);

@@ -48,10 +48,10 @@ public:
     using input_type = T;
     static constexpr bool reduces_time = true;
     struct Options {
-        std::size_t channels = 0;      ///< H
-        std::size_t state = 64;        ///< d
-        std::size_t horizon = 1;       ///< steps to forecast
-        bool predict_inputs = false;   ///< put out also u_hat
+        std::size_t channels = 0;     ///< H
+        std::size_t state = 64;       ///< d
+        std::size_t horizon = 1;      ///< steps to forecast
+        bool predict_inputs = false;  ///< put out also u_hat
         RowNorm norm = RowNorm::l1;
         Init init{};
     };
@@ -64,8 +64,8 @@ public:
           k(b.extents()),
           options_(options) {
         require<ValueError>(options.channels > 0 && options.state > 0 && options.horizon > 0,
-                            "ssm::ClosedLoop: channels = ", options.channels, ", state = ",
-                            options.state, " and horizon = ", options.horizon,
+                            "ssm::ClosedLoop: channels = ", options.channels,
+                            ", state = ", options.state, " and horizon = ", options.horizon,
                             " must be positive");
         for (std::size_t h = 0; h < options.channels; ++h) {
             const init::Companion system = options.init(options.state, 2, rng);
@@ -78,9 +78,7 @@ public:
     }
 
     [[nodiscard]] std::size_t in_channels() const noexcept { return options_.channels; }
-    [[nodiscard]] std::size_t out_channels() const noexcept {
-        return heads() * options_.channels;
-    }
+    [[nodiscard]] std::size_t out_channels() const noexcept { return heads() * options_.channels; }
     /// Steps it makes of any window.
     [[nodiscard]] std::size_t output_length() const noexcept { return options_.horizon; }
     [[nodiscard]] const Options& options() const noexcept { return options_; }
@@ -149,8 +147,7 @@ public:
     }
     /// Its adjoint: adds to `gradient`, overwrites `du`, which may be empty.
     void backward_open(BatchView<const T> u, BatchView<const T> dy, BatchView<T> du,
-                       const OpenCache& cache, ClosedLoop& gradient,
-                       const Context& context) const {
+                       const OpenCache& cache, ClosedLoop& gradient, const Context& context) const {
         check_open(u, dy, context);
         if (u.empty())
             return;
@@ -194,9 +191,7 @@ private:
         std::size_t size;
 
         [[nodiscard]] detail::ForecastRows of(std::size_t h) const noexcept {
-            const auto row = [&](std::span<double> rows) {
-                return rows.subspan(h * size, size);
-            };
+            const auto row = [&](std::span<double> rows) { return rows.subspan(h * size, size); };
             return {row(a), row(b), row(b_hat), row(c_hat), row(k), row(k_hat)};
         }
     };
@@ -214,9 +209,7 @@ private:
 
     [[nodiscard]] Rows zero_rows(Workspace& workspace) const {
         const std::size_t size = b.size();
-        const auto take = [&] {
-            return workspace.take_zero<double>(size);
-        };
+        const auto take = [&] { return workspace.take_zero<double>(size); };
         return {take(), take(), take(), take(), take(), take(), options_.state};
     }
     [[nodiscard]] Rows take_rows(Workspace& workspace) const {
@@ -253,8 +246,7 @@ private:
     }
 
     template <class Worker>
-    [[nodiscard]] std::span<Worker> make_workers(BatchView<const T> u,
-                                                 Workspace& workspace) const {
+    [[nodiscard]] std::span<Worker> make_workers(BatchView<const T> u, Workspace& workspace) const {
         const std::span<Worker> workers = workspace.take<Worker>(threads());
         for (Worker& worker : workers)
             std::construct_at(&worker, u.shape(), options_.state, options_.horizon, heads(),

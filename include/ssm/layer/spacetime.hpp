@@ -5,6 +5,7 @@
 #include <ssm/init/companion.hpp>
 #include <ssm/layer/lti.hpp>
 #include <ssm/layer/structure/companion.hpp>
+#include <ssm/layer/structure/detrending.hpp>
 
 namespace ssm {
 
@@ -29,5 +30,13 @@ using CompanionSsm = Lti<T, Companion<Init>, Discrete, Evaluation, Direction>;
 ///         Models", arXiv:2212.14052
 template <class T, class Evaluation = evaluation::Auto, class Direction = Causal>
 using ShiftSsm = Lti<T, Companion<init::ShiftRegister>, Discrete, Evaluation, Direction>;
+
+/// Fixed filters in front of a forecaster: differences and residuals of moving averages.
+///
+///   Detrend<float> layer({.channels = 128, .state = 64, .skip = false});
+///
+/// Source  arXiv:2303.09489; four differences and four averages, as there
+template <class T>
+using Detrend = Lti<T, Detrending, Discrete>;
 
 }  // namespace ssm

@@ -95,8 +95,8 @@ private:
                       {u.batch(), u.length(), shape_.heads * shape_.channels});
         require<ShapeError>(skip.empty() || skip.size() == y.channels(), what, ": skip has ",
                             skip.size(), " numbers, expected ", y.channels());
-        require<ShapeError>(state.fits(shape_, u.batch()), what,
-                            ": the state is not one of ", u.batch(), " streams of this system");
+        require<ShapeError>(state.fits(shape_, u.batch()), what, ": the state is not one of ",
+                            u.batch(), " streams of this system");
         context.check(u.shape());
     }
 
@@ -135,13 +135,11 @@ private:
 
     [[nodiscard]] T read(std::size_t head, std::size_t h, const T* x, T u,
                          std::span<const T> skip) const noexcept {
-        const T* const c =
-            c_.data() + (head * shape_.kernels + shape_.kernel_of(h)) * stride_;
+        const T* const c = c_.data() + (head * shape_.kernels + shape_.kernel_of(h)) * stride_;
         Pack sum(T(0));
         for (std::size_t i = 0; i < stride_; i += simd::width<T>)
             sum = simd::fma(simd::load(c + i), simd::load(x + i), sum);
-        return simd::reduce_add(sum) +
-               (skip.empty() ? T(0) : skip[head * shape_.channels + h] * u);
+        return simd::reduce_add(sum) + (skip.empty() ? T(0) : skip[head * shape_.channels + h] * u);
     }
 
     /// Rows of d numbers, each padded with zeros to whole registers.

@@ -58,10 +58,9 @@ struct DssLoops {
     void scaled_adjoint(In lambda, In d, In dz, In db, Out dd, Out dlambda) const {
         self().check(d.re);
         simd::for_each_pack<double>(d.re.size(), [&](auto lanes, std::size_t i) SSM_INLINE_LAMBDA {
-            const auto gradient = self().mode_adjoint(load_complex(lanes, lambda.re, lambda.im, i),
-                                                      load_complex(lanes, d.re, d.im, i),
-                                                      load_complex(lanes, dz.re, dz.im, i),
-                                                      load_complex(lanes, db.re, db.im, i));
+            const auto gradient = self().mode_adjoint(
+                load_complex(lanes, lambda.re, lambda.im, i), load_complex(lanes, d.re, d.im, i),
+                load_complex(lanes, dz.re, dz.im, i), load_complex(lanes, db.re, db.im, i));
             store_complex(lanes, dd.re, dd.im, i, gradient.d);
             store_complex(lanes, dlambda.re, dlambda.im, i, gradient.lambda);
         });
@@ -90,9 +89,9 @@ struct DssLoops {
         simd::for_each_pack<double>(dt.size(), [&](auto lanes, std::size_t i) SSM_INLINE_LAMBDA {
             const auto lambda = load_complex(lanes, lambda_re, lambda_im, i);
             const auto step = lanes.load(dt.data() + i);
-            const auto gradient = self().mode_adjoint(lambda, step * lambda,
-                                                      load_complex(lanes, dz_re, dz_im, i),
-                                                      load_complex(lanes, db_re, db_im, i));
+            const auto gradient =
+                self().mode_adjoint(lambda, step * lambda, load_complex(lanes, dz_re, dz_im, i),
+                                    load_complex(lanes, db_re, db_im, i));
             store_complex(lanes, dlambda_re, dlambda_im, i, step * gradient.d + gradient.lambda);
             lanes.store(ddt.data() + i, inner(lambda, gradient.d));
         });

@@ -25,7 +25,10 @@ class ForecastMap {
 public:
     ForecastMap(const Shape& window, std::size_t state, std::size_t horizon, std::size_t heads,
                 Workspace& workspace)
-        : batch_(window.batch), length_(window.length), d_(state), horizon_(horizon),
+        : batch_(window.batch),
+          length_(window.length),
+          d_(state),
+          horizon_(horizon),
           heads_(heads) {
         const std::size_t rows = heads * horizon;
         window_ = workspace.take<T>(batch_ * length_).data();
@@ -164,8 +167,8 @@ private:
                 gradient.k_hat[i] += feedback * row_[i];
             }
             for (std::size_t i = d_; i-- > 0;)
-                row_[i] = (i > 0 ? row_[i - 1] : 0.0) + rows.a[i] * last +
-                          along_k * rows.b_hat[i] + static_cast<double>(dr[j * d_ + i]);
+                row_[i] = (i > 0 ? row_[i - 1] : 0.0) + rows.a[i] * last + along_k * rows.b_hat[i] +
+                          static_cast<double>(dr[j * d_ + i]);
         }
         for (std::size_t i = 0; i < d_; ++i)
             dfirst[i] += row_[i];

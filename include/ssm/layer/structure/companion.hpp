@@ -24,9 +24,9 @@ namespace ssm {
 /// Options of a companion matrix.
 template <class Init>
 struct CompanionOptions {
-    Init init{};                  ///< where a, b and c start
-    RowNorm norm = RowNorm::l1;   ///< of a
-    std::size_t group = 0;        ///< neighbouring channels that share a kernel; 0: channels / copies
+    Init init{};                 ///< where a, b and c start
+    RowNorm norm = RowNorm::l1;  ///< of a
+    std::size_t group = 0;  ///< neighbouring channels that share a kernel; 0: channels / copies
 };
 
 /// Structure policy: A is a companion matrix in discrete time, a shift with its last column free,
@@ -121,8 +121,7 @@ public:
         require<ShapeError>(values.extents() == expected, "ssm::Lti: state values have shape ",
                             values.extents(), ", expected ", expected);
         for (std::size_t row = 0; row < state.batch() * sizes_.channels; ++row)
-            std::copy_n(values.data() + row * sizes_.state, sizes_.state,
-                        state.x(0, row).begin());
+            std::copy_n(values.data() + row * sizes_.state, sizes_.state, state.x(0, row).begin());
     }
 
     template <class Visitor, class... Banks>
@@ -155,8 +154,8 @@ private:
         const std::size_t d = sizes_.state;
         require<ValueError>(system.a.size() == (Init::has_feedback ? d : 0) &&
                                 system.b.size() == d && system.c.size() == shape().heads * d,
-                            "ssm::Companion: the initialisation gave a, b, c of ",
-                            system.a.size(), ", ", system.b.size(), " and ", system.c.size(),
+                            "ssm::Companion: the initialisation gave a, b, c of ", system.a.size(),
+                            ", ", system.b.size(), " and ", system.c.size(),
                             " numbers for a state of ", d);
         const auto put = [](std::span<const double> numbers, T* row) {
             std::ranges::transform(numbers, row, [](double x) { return static_cast<T>(x); });
