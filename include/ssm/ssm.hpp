@@ -135,6 +135,7 @@
 #include <ssm/train/regression_loss.hpp>
 #include <ssm/train/rmsprop.hpp>
 #include <ssm/train/schedule.hpp>
+#include <ssm/train/sequences.hpp>
 #include <ssm/train/sgd.hpp>
 #include <ssm/train/softmax.hpp>
 #include <ssm/train/source.hpp>
