@@ -98,6 +98,11 @@ public:
         return std::get<count - 1>(layers).out_channels();
     }
 
+    /// Steps that are left of a sequence of any length, where a layer reduces time.
+    [[nodiscard]] std::size_t output_length() const noexcept requires reduces_time {
+        return output_shapes({1, 1, in_channels()}).back().length;
+    }
+
     void forward(BatchView<const input_type> u, BatchView<value_type> y,
                  const Context& context) const {
         require_forward("ssm::Sequential", *this, u, y, context);
