@@ -63,6 +63,7 @@
 #include <ssm/layer/s4d.hpp>
 #include <ssm/layer/stateless.hpp>
 #include <ssm/layer/structure/diagonal.hpp>
+#include <ssm/layer/structure/structure.hpp>
 #include <ssm/math/activation.hpp>
 #include <ssm/math/fft.hpp>
 #include <ssm/math/lane_rows.hpp>

@@ -215,7 +215,7 @@ void check_system(const L& layer, GoldenCase& golden, GoldenReport& report) {
         report.compare(name, other.kernel(golden.tensor(name).extent(2)).flat(), tolerance);
     }
     if constexpr (L::streams) {
-        compare("step.dA", layer.poles());
+        compare("step.dA", layer.system().poles());
         compare("step.dB", layer.input_weights());
         compare("step.dC", system.C);
     }
@@ -439,7 +439,7 @@ void check_kernels(GoldenCase& golden, GoldenReport& report, const std::string& 
     for (const std::string& name : golden.names(method + ".kernel_L"))
         report.compare(name, layer.kernel(golden.tensor(name).extent(2)).flat(), tolerance);
     if constexpr (L::streams) {
-        report.compare(method + ".dA", layer.poles(), tolerance);
+        report.compare(method + ".dA", layer.system().poles(), tolerance);
         report.compare(method + ".dB", layer.input_weights(), tolerance);
     }
 }

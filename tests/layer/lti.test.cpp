@@ -122,8 +122,8 @@ TEST_CASE("a rate of 2 is twice the time step") {
     S4D<double> layer(options);
     S4D<double> slow = layer;
     slow.set_rate(2.0);
-    const auto poles = layer.poles();
-    const auto squares = slow.poles();
+    const auto poles = layer.system().poles();
+    const auto squares = slow.system().poles();
     for (std::size_t p = 0; p < poles.size(); ++p)
         CHECK(std::abs(squares[p] - poles[p] * poles[p]) < 1e-14);
     CHECK_THROWS_AS(slow.set_rate(-1.0), ValueError);

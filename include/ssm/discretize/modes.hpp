@@ -1,10 +1,15 @@
 #pragma once
 
+#include <complex>
 #include <cstddef>
+#include <vector>
 
 #include <ssm/core/aligned.hpp>
 
 namespace ssm {
+
+template <class T>
+class DiagonalSystem;
 
 /// Numbers of a bank of diagonal systems: `channels` (H) single-input systems of `modes` (n) stored
 /// modes each, read out by `heads` output heads.
@@ -29,6 +34,11 @@ struct ModeShape {
 /// Shapes    poles (H, n), residues (heads, H, n), real and imaginary parts apart. The input matrix is
 ///           inside the residues; of conjugate pairs one mode is stored and the factor 2 is in r.
 struct Modes {
+    using Shape = ModeShape;
+    /// The same system, prepared for running as a recurrence in numbers of type T.
+    template <class T>
+    using Stream = DiagonalSystem<T>;
+
     Modes() = default;
     explicit Modes(ModeShape sizes) { reset(sizes); }
 
@@ -48,6 +58,14 @@ struct Modes {
     /// Index of the residue of head `c` at mode `n` of channel `h`.
     [[nodiscard]] std::size_t residue(std::size_t c, std::size_t h, std::size_t n) const noexcept {
         return (c * shape.channels + h) * shape.modes + n;
+    }
+
+    /// The poles z, (H, n).
+    [[nodiscard]] std::vector<std::complex<double>> poles() const {
+        std::vector<std::complex<double>> result;
+        for (std::size_t p = 0; p < shape.poles(); ++p)
+            result.emplace_back(pole_re[p], pole_im[p]);
+        return result;
     }
 
     ModeShape shape{};

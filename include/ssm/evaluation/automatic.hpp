@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstddef>
 #include <span>
+#include <type_traits>
 
 #include <ssm/core/batch.hpp>
 #include <ssm/core/context.hpp>
@@ -19,11 +20,15 @@ namespace ssm::evaluation {
 /// Chooses among `Recurrence`, `Chunked` and `Fft` by shape, by whether a state or gradients are wanted, and by how
 /// often sequences are reset. All agree to the stated accuracies; which one runs does not depend on threads.
 ///
+/// Systems that are not diagonal: transforms for whole sequences, and their stream for what continues a state.
+///
 /// The choice compares estimates of the time for a number, fitted to measurements (Zen 4, AVX-512, float, one
 /// thread; in tenths of nanoseconds, but only their ratios matter): the recurrence is linear in the number of modes
 /// and slow for a few channels, chunks need tables, and transforms need a kernel that a batch shares.
 struct Auto {
     static constexpr bool sees_future = true;
+    template <class System>
+    static constexpr bool trains = true;
 
     template <class T>
     struct Cache {
@@ -32,60 +37,69 @@ struct Auto {
         Recurrence::Cache<T> recurrence{};
     };
 
-    template <class Direction, class T>
-    static void forward(const Modes& modes, std::span<const T> skip, BatchView<const T> u,
+    template <class Direction, class T, class System>
+    static void forward(const System& system, std::span<const T> skip, BatchView<const T> u,
                         BatchView<T> y, const Context& context) {
-        if constexpr (!Direction::is_causal) {
-            Fft::forward<Direction, T>(modes, skip, u, y, context);
+        if constexpr (!Direction::is_causal || !is_diagonal<System>) {
+            Fft::forward<Direction, T>(system, skip, u, y, context);
         } else {
             const Pieces pieces(u.shape(), context);
-            const double chunked = chunked_time(modes.shape, pieces);
-            const double recurrence = recurrence_time(modes.shape);
-            if (fft_time(modes.shape, pieces) < std::min(chunked, recurrence))
-                Fft::forward<Direction, T>(modes, skip, u, y, context);
+            const double chunked = chunked_time(system.shape, pieces);
+            const double recurrence = recurrence_time(system.shape);
+            if (fft_time(system.shape, pieces) < std::min(chunked, recurrence))
+                Fft::forward<Direction, T>(system, skip, u, y, context);
             else if (chunked < recurrence)
-                Chunked::forward<Direction, T>(modes, skip, u, y, context);
+                Chunked::forward<Direction, T>(system, skip, u, y, context);
             else
-                Recurrence::forward<Direction, T>(modes, skip, u, y, context);
+                Recurrence::forward<Direction, T>(system, skip, u, y, context);
         }
     }
 
-    template <class T>
-    static void forward(const DiagonalSystem<T>& system, std::span<const T> skip,
-                        BatchView<const T> u, BatchView<T> y, DiagonalState<T>& state,
-                        const Context& context) {
-        if (chunked_time(system.shape(), Pieces(u.shape(), context)) <
-            recurrence_time(system.shape()))
-            Chunked::forward<T>(system, skip, u, y, state, context);
+    template <class T, class Stream>
+    static void forward(const Stream& stream, std::span<const T> skip, BatchView<const T> u,
+                        BatchView<T> y, typename Stream::State& state, const Context& context) {
+        if constexpr (!std::is_same_v<Stream, DiagonalSystem<T>>)
+            stream.forward(u, skip, y, state, context);
+        else if (chunked_time(stream.shape(), Pieces(u.shape(), context)) <
+                 recurrence_time(stream.shape()))
+            Chunked::forward<T>(stream, skip, u, y, state, context);
         else
-            Recurrence::forward<T>(system, skip, u, y, state, context);
+            Recurrence::forward<T>(stream, skip, u, y, state, context);
     }
 
-    template <class Direction, class T>
-    static void forward(const Modes& modes, std::span<const T> skip, BatchView<const T> u,
+    template <class Direction, class T, class System>
+    static void forward(const System& system, std::span<const T> skip, BatchView<const T> u,
                         BatchView<T> y, Cache<T>& cache, const Context& context) {
-        const Pieces pieces(u.shape(), context);
-        cache.is_fft = !Direction::is_causal || fft_training_time(modes.shape, pieces) <
-                                                    recurrence_training_time(modes.shape);
-        if (cache.is_fft)
-            Fft::forward<Direction, T>(modes, skip, u, y, cache.fft, context);
-        else if constexpr (Direction::is_causal)
-            Recurrence::forward<Direction, T>(modes, skip, u, y, cache.recurrence, context);
+        if constexpr (Direction::is_causal && is_diagonal<System>) {
+            const Pieces pieces(u.shape(), context);
+            cache.is_fft =
+                fft_training_time(system.shape, pieces) < recurrence_training_time(system.shape);
+            if (!cache.is_fft) {
+                Recurrence::forward<Direction, T>(system, skip, u, y, cache.recurrence, context);
+                return;
+            }
+        }
+        Fft::forward<Direction, T>(system, skip, u, y, cache.fft, context);
     }
 
-    template <class Direction, class T>
-    static void backward(const Modes& modes, std::span<const T> skip, BatchView<const T> u,
+    template <class Direction, class T, class System>
+    static void backward(const System& system, std::span<const T> skip, BatchView<const T> u,
                          BatchView<const T> dy, BatchView<T> du, const Cache<T>& cache,
-                         Modes& gradient, std::span<T> dskip, const Context& context) {
-        if (cache.is_fft)
-            Fft::backward<Direction, T>(modes, skip, u, dy, du, cache.fft, gradient, dskip,
-                                        context);
-        else if constexpr (Direction::is_causal)
-            Recurrence::backward<Direction, T>(modes, skip, u, dy, du, cache.recurrence, gradient,
-                                               dskip, context);
+                         System& gradient, std::span<T> dskip, const Context& context) {
+        if constexpr (Direction::is_causal && is_diagonal<System>) {
+            if (!cache.is_fft) {
+                Recurrence::backward<Direction, T>(system, skip, u, dy, du, cache.recurrence,
+                                                   gradient, dskip, context);
+                return;
+            }
+        }
+        Fft::backward<Direction, T>(system, skip, u, dy, du, cache.fft, gradient, dskip, context);
     }
 
 private:
+    template <class System>
+    static constexpr bool is_diagonal = std::is_same_v<System, Modes>;
+
     /// Into how many pieces resets cut a batch, and their mean length.
     struct Pieces {
         Pieces(const Shape& shape, const Context& context)

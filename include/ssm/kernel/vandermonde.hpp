@@ -91,4 +91,17 @@ void vandermonde_adjoint(const Modes& modes, std::size_t length, std::span<const
         TaskCost{0.1 * static_cast<double>(shape.heads * shape.modes * (length + 64))});
 }
 
+/// The kernels of a bank, as evaluations ask for them: `vandermonde`.
+template <class T>
+void convolution_kernel(const Modes& modes, std::size_t length, std::span<T> kernel,
+                        Workspace& workspace) {
+    vandermonde<T>(modes, length, kernel, workspace);
+}
+/// Its adjoint: `vandermonde_adjoint`.
+template <class T>
+void convolution_kernel_adjoint(const Modes& modes, std::size_t length, std::span<const T> dkernel,
+                                Modes& gradient, Workspace& workspace) {
+    vandermonde_adjoint<T>(modes, length, dkernel, gradient, workspace);
+}
+
 }  // namespace ssm

@@ -22,6 +22,7 @@
 #include <ssm/init/system.hpp>
 #include <ssm/init/timescale.hpp>
 #include <ssm/layer/lti_options.hpp>
+#include <ssm/scan/diagonal_state.hpp>
 
 namespace ssm {
 
@@ -57,6 +58,11 @@ template <class Init>
 template <class T>
 class Diagonal<Init>::Bank {
 public:
+    using System = Modes;
+    /// Whether the discrete system is the same for all lengths, so that it can run as a stream.
+    template <class Discretization>
+    static constexpr bool can_stream = ssm::Discretization<Discretization>;
+
     Bank(const LtiSizes& sizes, std::size_t kernels, const Timescale& timescale,
          const DynamicsTraining& training, const Options& options, Rng& rng)
         : sizes_(sizes),
@@ -81,7 +87,7 @@ public:
     [[nodiscard]] std::size_t modes() const noexcept {
         return options_.real ? sizes_.state : sizes_.state / 2;
     }
-    [[nodiscard]] ModeShape mode_shape() const noexcept {
+    [[nodiscard]] ModeShape shape() const noexcept {
         return {sizes_.channels, modes(), kernels_ * sizes_.heads};
     }
 
@@ -90,12 +96,9 @@ public:
     void discretize(const Discretization& method, double rate, Modes& modes,
                     Workspace& workspace) const {
         const auto frame = workspace.frame();
-        const Continuous system = continuous(rate, workspace);
-        modes.reset(mode_shape());
-        const Inputs inputs = take_inputs(workspace);
-        method.forward(system.lambda_re, system.lambda_im, system.dt, modes.pole_re, modes.pole_im,
-                       inputs.b.re, inputs.b.im);
-        set_input_products(inputs);
+        modes.reset(shape());
+        const auto [system, inputs] =
+            discrete(method, rate, {modes.pole_re, modes.pole_im}, workspace);
         const double factor = conjugate_factor<Discretization>;
         const std::size_t count = modes.shape.poles();
         for (std::size_t c = 0; c < modes.shape.heads; ++c) {
@@ -115,15 +118,10 @@ public:
 
     /// Adds to `gradient` what the gradient of the discrete system says about the weights.
     template <class Discretization>
-    void adjoint(const Discretization& method, double rate, Modes& upstream, Bank& gradient,
-                 Workspace& workspace) const {
+    void adjoint(const Discretization& method, double rate, const Modes&, Modes& upstream,
+                 Bank& gradient, Workspace& workspace) const {
         const auto frame = workspace.frame();
-        const Continuous system = continuous(rate, workspace);
-        const Inputs inputs = take_inputs(workspace);
-        const ComplexSpan pole = take_complex(workspace);
-        method.forward(system.lambda_re, system.lambda_im, system.dt, pole.re, pole.im, inputs.b.re,
-                       inputs.b.im);
-        set_input_products(inputs);
+        const auto [system, inputs] = discrete(method, rate, take_complex(workspace), workspace);
         for_each_silent(system, upstream.shape, [&](std::size_t r) {
             upstream.residue_re[r] = upstream.residue_im[r] = 0.0;
         });
@@ -131,29 +129,62 @@ public:
         adjoint_of_residues(conjugate_factor<Discretization>, inputs, upstream, g_input, gradient);
 
         const ComplexSpan g_lambda = take_complex(workspace);
-        const std::span<double> g_dt = workspace.take_zero<double>(mode_shape().poles());
+        const std::span<double> g_dt = workspace.take_zero<double>(shape().poles());
         method.adjoint(system.lambda_re, system.lambda_im, system.dt, upstream.pole_re,
                        upstream.pole_im, g_input.re, g_input.im, g_lambda.re, g_lambda.im, g_dt);
         adjoint_of_weights(rate, g_lambda, g_dt, gradient);
     }
 
-    /// What multiplies the input of each mode: x = weight * s turns the state s of the modal form into the
-    /// state x of x[t] = A_bar x[t-1] + B_bar u[t]. Shapes (H, n).
+    /// Input weights B_bar of the discrete system, (H, n): x = B_bar s turns the state s of the modal form into the
+    /// state x of x[t] = A_bar x[t-1] + B_bar u[t].
     template <class Discretization>
     [[nodiscard]] std::vector<std::complex<double>> input_weights(const Discretization& method,
-                                                                  double rate,
-                                                                  Workspace& workspace) const {
-        const auto frame = workspace.frame();
-        const Continuous system = continuous(rate, workspace);
-        const ComplexSpan pole = take_complex(workspace);
-        const Inputs inputs = take_inputs(workspace);
-        method.forward(system.lambda_re, system.lambda_im, system.dt, pole.re, pole.im, inputs.b.re,
-                       inputs.b.im);
-        set_input_products(inputs);
+                                                                  double rate) const {
+        Workspace workspace;
+        const Inputs inputs = discrete(method, rate, take_complex(workspace), workspace).inputs;
         std::vector<Number> weights;
-        for (std::size_t p = 0; p < mode_shape().poles(); ++p)
+        for (std::size_t p = 0; p < shape().poles(); ++p)
             weights.emplace_back(inputs.B_b.re[p], inputs.B_b.im[p]);
         return weights;
+    }
+
+    /// The state x (batch, H, n, 2) of a state of the modal form.
+    template <class Discretization>
+    [[nodiscard]] Tensor<T> state_values(const Discretization& method, double rate,
+                                         const DiagonalState<T>& state) const {
+        const auto weights = input_weights(method, rate);
+        Tensor<T> values({state.batch(), sizes_.channels, modes(), 2});
+        for_each_mode(state, [&](std::size_t i, std::size_t p, const T& re, const T& im) {
+            const Number x = weights[p] * Number(static_cast<double>(re), static_cast<double>(im));
+            values[2 * i] = static_cast<T>(x.real());
+            values[2 * i + 1] = static_cast<T>(x.imag());
+        });
+        return values;
+    }
+    /// The way back.
+    ///
+    /// Errors  ShapeError for another shape; ValueError for a mode that is not zero though B_bar is: no input
+    ///         can bring the system there. The state is unchanged then.
+    template <class Discretization>
+    void set_state_values(const Discretization& method, double rate, DiagonalState<T>& state,
+                          const Tensor<T>& values) const {
+        const auto weights = input_weights(method, rate);
+        const Extents expected{state.batch(), sizes_.channels, modes(), 2};
+        require<ShapeError>(values.extents() == expected, "ssm::Lti: state values have shape ",
+                            values.extents(), ", expected ", expected);
+        const auto x = [&](std::size_t i) {
+            return Number(static_cast<double>(values[2 * i]),
+                          static_cast<double>(values[2 * i + 1]));
+        };
+        for (std::size_t i = 0; 2 * i < values.size(); ++i)
+            require<ValueError>(x(i) == 0.0 || weights[i % weights.size()] != 0.0,
+                                "ssm::Lti: mode ", i % modes(),
+                                " of a state is not zero, but its B_bar is");
+        for_each_mode(state, [&](std::size_t i, std::size_t p, T& re, T& im) {
+            const Number s = weights[p] == 0.0 ? 0.0 : x(i) / weights[p];
+            re = static_cast<T>(s.real());
+            im = static_cast<T>(s.imag());
+        });
     }
 
     /// The continuous system of each channel: A, B (H, n), C (kernels heads, H, n), and dt (H, 1 or n), with
@@ -165,7 +196,7 @@ public:
     [[nodiscard]] ContinuousSystem continuous_system() const {
         Workspace workspace;
         const Continuous system = continuous(1.0, workspace);
-        const ModeShape shape = mode_shape();
+        const ModeShape shape = this->shape();
         ContinuousSystem result;
         for (std::size_t h = 0; h < shape.channels; ++h)
             for (std::size_t n = 0; n < shape.modes; ++n) {
@@ -213,6 +244,16 @@ private:
         double rate;
     };
 
+    /// Calls body(i, p, re, im) for each mode of each stream: i counts (batch, H, n), p counts (H, n).
+    template <class State, class Body>
+    void for_each_mode(State& state, Body&& body) const {
+        for (std::size_t b = 0; b < state.batch(); ++b)
+            for (std::size_t h = 0; h < sizes_.channels; ++h)
+                for (std::size_t n = 0; n < modes(); ++n)
+                    body((b * sizes_.channels + h) * modes() + n, h * modes() + n,
+                         state.re(b, h)[n], state.im(b, h)[n]);
+    }
+
     void check() const {
         require<ValueError>(sizes_.channels > 0 && sizes_.heads > 0,
                             "ssm::Lti: channels = ", sizes_.channels, " and heads = ", sizes_.heads,
@@ -249,8 +290,22 @@ private:
     struct Inputs {
         ComplexSpan B, b, B_b;
     };
-    [[nodiscard]] Inputs take_inputs(Workspace& workspace) const {
-        return {take_complex(workspace), take_complex(workspace), take_complex(workspace)};
+    struct Discrete {
+        Continuous continuous;
+        Inputs inputs;
+    };
+    /// Discretises; the poles go to `pole`.
+    template <class Discretization>
+    [[nodiscard]] Discrete discrete(const Discretization& method, double rate,
+                                    const ComplexSpan& pole, Workspace& workspace) const {
+        const Discrete result{
+            continuous(rate, workspace),
+            {take_complex(workspace), take_complex(workspace), take_complex(workspace)}};
+        const Continuous& system = result.continuous;
+        method.forward(system.lambda_re, system.lambda_im, system.dt, pole.re, pole.im,
+                       result.inputs.b.re, result.inputs.b.im);
+        set_input_products(result.inputs);
+        return result;
     }
     void set_input_products(const Inputs& inputs) const noexcept {
         const std::size_t n = modes();
@@ -284,7 +339,7 @@ private:
     }
 
     [[nodiscard]] ComplexSpan take_complex(Workspace& workspace) const {
-        const std::size_t count = mode_shape().poles();
+        const std::size_t count = shape().poles();
         return {workspace.take_zero<double>(count), workspace.take_zero<double>(count)};
     }
     [[nodiscard]] WeightTraits traits(bool trained) const {
@@ -357,7 +412,7 @@ void Diagonal<Init>::Bank<T>::initialise(Rng& rng) {
         const double stored = initial_weight(timescale_.transform, steps[i]);
         inv_dt[i] = static_cast<T>(timescale_.fast ? std::asinh(stored) : stored);
     }
-    for (std::size_t i = 0; i < mode_shape().residues(); ++i)
+    for (std::size_t i = 0; i < shape().residues(); ++i)
         set(C, i, options_.real ? Number(rng.normal(), 0.0) : init::complex_normal(rng));
 }
 
@@ -365,7 +420,7 @@ template <class Init>
 template <class T>
 auto Diagonal<Init>::Bank<T>::continuous(double rate, Workspace& workspace) const -> Continuous {
     const std::size_t n = modes();
-    const std::size_t count = mode_shape().poles();
+    const std::size_t count = shape().poles();
     Continuous system{workspace.take<double>(count), workspace.take_zero<double>(count),
                       workspace.take<double>(count), rate};
     const auto physical = [&workspace](Transform transform, const Tensor<T>& weight) {
@@ -397,9 +452,9 @@ template <class T>
 void Diagonal<Init>::Bank<T>::adjoint_of_residues(double factor, const Inputs& inputs,
                                                   const Modes& upstream, const ComplexSpan& g_input,
                                                   Bank& gradient) const {
-    const std::size_t count = mode_shape().poles();
+    const std::size_t count = shape().poles();
     // Of the products B b_bar, summed over the heads; then of their factors.
-    for (std::size_t r = 0; r < mode_shape().residues(); ++r) {
+    for (std::size_t r = 0; r < shape().residues(); ++r) {
         const std::size_t p = r % count;
         const double g_re = factor * upstream.residue_re[r];
         const double g_im = factor * upstream.residue_im[r];
