@@ -9,6 +9,7 @@
 #include <ssm/init/ring.hpp>
 #include <ssm/io/names/s5.hpp>
 #include <ssm/layer/lru.hpp>
+#include <ssm/model/gated_block.hpp>
 
 #include "golden/mimo.hpp"
 #include "support/catch.hpp"
@@ -76,18 +77,17 @@ void run_case(GoldenCase& golden, GoldenReport& report) {
                                      .separator = "."};
     const auto& config = golden.config;
     const bool prenorm = config.at("prenorm");
+    const auto block = ssm::full_glu_block(layer_of(golden));
     if (golden.name.starts_with("layer"))
-        return ssm_test::check_residual_layer(layer_of(golden), ssm_test::full_gated_block,
-                                              "full_glu", config.at("norm") == "batch", prenorm,
-                                              flax, golden, report);
+        return ssm_test::check_residual_layer(block, config.at("norm") == "batch", prenorm, flax,
+                                              golden, report);
     if (golden.name.starts_with("model")) {
         std::size_t depth = 0;
         while (golden.has("param.encoder.layers_" + std::to_string(depth) + ".seq.D"))
             ++depth;
         const bool batch = golden.has("buffer.encoder.layers_0.normalization.mean");
-        return ssm_test::check_classifier(layer_of(golden), ssm_test::full_gated_block, "full_glu",
-                                          batch, prenorm, config.at("pooling"), depth, flax, golden,
-                                          report);
+        return ssm_test::check_classifier(block, batch, prenorm, config.at("pooling"), depth, flax,
+                                          golden, report);
     }
     throw std::runtime_error("the runner does not know this kind of case");
 }

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <functional>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -132,23 +133,21 @@ inline ssm::Batch<double> log_softmax_head(ssm::Batch<double>& y, GoldenCase& go
     return g;
 }
 
-/// Calls `use(block)` with what follows an S5 system in a layer of this name.
-inline constexpr auto any_gated_block = [](const auto& system, const std::string& name,
-                                           auto&& use) {
+/// What follows an S5 system in a layer with this name of an activation.
+inline constexpr auto any_gated_block = []<class System>(const System& system,
+                                                         const std::string& name) {
+    using ssm::full_glu_block, ssm::gelu_block, ssm::half_glu1_block, ssm::half_glu2_block;
+    using Any = AnyLayer<decltype(gelu_block(system)), decltype(half_glu1_block(system)),
+                         decltype(half_glu2_block(system)), decltype(full_glu_block(system))>;
     if (name == "gelu")
-        use(ssm::gelu_block(system));
-    else if (name == "half_glu1")
-        use(ssm::half_glu1_block(system));
-    else if (name == "half_glu2")
-        use(ssm::half_glu2_block(system));
-    else if (name == "full_glu")
-        use(ssm::full_glu_block(system));
-    else
-        throw std::runtime_error("the runner does not know the activation \"" + name + "\"");
-};
-/// The same for LRU, where there is one.
-inline constexpr auto full_gated_block = [](const auto& system, const std::string&, auto&& use) {
-    use(ssm::full_glu_block(system));
+        return Any(gelu_block(system));
+    if (name == "half_glu1")
+        return Any(half_glu1_block(system));
+    if (name == "half_glu2")
+        return Any(half_glu2_block(system));
+    if (name == "full_glu")
+        return Any(full_glu_block(system));
+    throw std::runtime_error("the runner does not know the activation \"" + name + "\"");
 };
 
 using AnyNorm = AnyLayer<ssm::LayerNorm<double>, FixedBatchNorm>;
@@ -163,63 +162,52 @@ inline ssm::NormOrder norm_order(bool prenorm) {
     return prenorm ? ssm::NormOrder::pre : ssm::NormOrder::post;
 }
 
-/// A residual layer around `system`.
-template <class System, class Blocks>
-void check_residual_layer(const System& system, const Blocks& with_gated_block,
-                          const std::string& activation, bool batch_norm, bool prenorm,
+/// A residual layer around `block`, the system with what follows it.
+template <class Block>
+void check_residual_layer(const Block& block, bool batch_norm, bool prenorm,
                           const ssm::names::FlaxModel& flax, GoldenCase& golden,
                           GoldenReport& report) {
-    with_gated_block(system, activation, [&](const auto& block) {
-        ssm::Residual layer(flax_norm(system.in_channels(), batch_norm), block,
-                            {.order = norm_order(prenorm)});
-        const StoredNames names = [&](std::string_view weight) { return flax.block(weight); };
-        load_original(layer, golden, names);
-        ssm::Workspace workspace;
-        check_training(layer, golden, "u", names, workspace, report,
-                       [&](ssm::Batch<double>&) { return batch_of(golden.tensor("g")); });
-    });
+    ssm::Residual layer(flax_norm(block.in_channels(), batch_norm), block,
+                        {.order = norm_order(prenorm)});
+    const StoredNames names = [&](std::string_view weight) { return flax.block(weight); };
+    load_original(layer, golden, names);
+    ssm::Workspace workspace;
+    check_training(layer, golden, "u", names, workspace, report,
+                   [&](ssm::Batch<double>&) { return batch_of(golden.tensor("g")); });
 }
 
 using AnyPool = AnyLayer<ssm::MeanPool<double>, ssm::LastPool<double>>;
 
-/// Encoder, `depth` layers, pooling, decoder, log softmax. Sizes and the mode are named as in S5's cases.
-template <class System, class Blocks>
-void check_classifier(const System& system, const Blocks& with_gated_block,
-                      const std::string& activation, bool batch_norm, bool prenorm,
-                      const std::string& pooling, std::size_t depth,
-                      const ssm::names::FlaxModel& flax, GoldenCase& golden, GoldenReport& report) {
-    using ssm::Linear;
-    const std::size_t width = system.in_channels();
+/// Encoder, `depth` layers, pooling, decoder, log softmax. Sizes are named as in S5's cases.
+template <class Block>
+void check_classifier(const Block& block, bool batch_norm, bool prenorm, const std::string& pooling,
+                      std::size_t depth, const ssm::names::FlaxModel& flax, GoldenCase& golden,
+                      GoldenReport& report) {
+    const std::size_t width = block.in_channels();
     const StoredNames names = [&](std::string_view weight) { return flax.model(weight); };
     ssm::Workspace workspace;
     std::vector<std::size_t> lengths;
     if (golden.has("lengths"))
         lengths = golden.tensor("lengths").as<std::size_t>();
     const ssm::Context context = ssm::Context(workspace).with_lengths(lengths);
-    with_gated_block(system, activation, [&]<class Block>(const Block& block) {
-        using Layer = ssm::Residual<AnyNorm, Block>;
-        const Linear<double> encoder({.in = golden.config.at("din"), .out = width});
-        const Linear<double> decoder({.in = width, .out = golden.config.at("out")});
-        const ssm::Repeat<Layer> layers(depth, [&](std::size_t) {
-            return Layer(flax_norm(width, batch_norm), block, {.order = norm_order(prenorm)});
-        });
-        const auto check = [&](auto model) {
-            load_original(model, golden, names);
-            check_training(model, golden, "x", names, context, report, [&](ssm::Batch<double>& y) {
-                return log_softmax_head(y, golden, report);
-            });
-        };
-        if (pooling == "none")
-            check(ssm::Sequential(encoder, layers, decoder));
-        else if (pooling == "last")
-            check(ssm::Sequential(encoder, layers,
-                                  AnyPool(ssm::LastPool<double>({.channels = width})), decoder));
-        else if (pooling == "mean" || pooling == "pool")
-            check(ssm::Sequential(encoder, layers,
-                                  AnyPool(ssm::MeanPool<double>({.channels = width})), decoder));
-        else
-            throw std::runtime_error("the runner does not know the pooling \"" + pooling + "\"");
+    using Layer = ssm::Residual<AnyNorm, Block>;
+    const ssm::Linear<double> encoder({.in = golden.config.at("din"), .out = width});
+    const ssm::Linear<double> decoder({.in = width, .out = golden.config.at("out")});
+    const ssm::Repeat<Layer> layers(depth, [&](std::size_t) {
+        return Layer(flax_norm(width, batch_norm), block, {.order = norm_order(prenorm)});
     });
+    const auto check = [&](auto model) {
+        load_original(model, golden, names);
+        check_training(model, golden, "x", names, context, report,
+                       [&](ssm::Batch<double>& y) { return log_softmax_head(y, golden, report); });
+    };
+    if (pooling == "none")
+        return check(ssm::Sequential(encoder, layers, decoder));
+    if (pooling != "last" && pooling != "mean" && pooling != "pool")
+        throw std::runtime_error("the runner does not know the pooling \"" + pooling + "\"");
+    const AnyPool pool = pooling == "last" ? AnyPool(ssm::LastPool<double>({.channels = width}))
+                                           : AnyPool(ssm::MeanPool<double>({.channels = width}));
+    check(ssm::Sequential(encoder, layers, pool, decoder));
 }
 
 /// States: the final state of the forward, and of steps; a stream that goes on from "state.in".

@@ -211,13 +211,12 @@ void check_surroundings(GoldenCase& golden, GoldenReport& report, bool model) {
                                      .statistics = "buffer.",
                                      .separator = "."};
     const bool batch = config.value("batchnorm", false);
+    const auto block = ssm_test::any_gated_block(system, config.at("act"));
     if (model)
-        ssm_test::check_classifier(system, ssm_test::any_gated_block, config.at("act"), batch,
-                                   config.at("prenorm"), config.at("mode"), config.at("layers"),
-                                   flax, golden, report);
+        ssm_test::check_classifier(block, batch, config.at("prenorm"), config.at("mode"),
+                                   config.at("layers"), flax, golden, report);
     else
-        ssm_test::check_residual_layer(system, ssm_test::any_gated_block, config.at("act"), batch,
-                                       config.at("prenorm"), flax, golden, report);
+        ssm_test::check_residual_layer(block, batch, config.at("prenorm"), flax, golden, report);
 }
 
 void run_case(GoldenCase& golden, GoldenReport& report) {
