@@ -35,6 +35,10 @@ using Complex = std::complex<double>;
 using Sequences = ssm::Batch<Real>;
 
 constexpr double tolerance = 1e-9;
+/// For gradients of A in the presence of modes of almost no frequency and decay, where the generating function of the
+/// original cancels: it is 3.5e-9 off in fourier_tied, by a dense computation in long double.
+constexpr double cancelling_tolerance = 1e-8;
+constexpr double cancelling_mode = 1e-3;
 
 // ---- layouts ---------------------------------------------------------------------------------
 
@@ -79,11 +83,16 @@ void load(L& layer, GoldenCase& golden, std::string_view parameters, const std::
 template <class L>
 void compare_gradient(const L& gradient, const std::string& prefix, GoldenCase& golden,
                       GoldenReport& report) {
+    bool cancels = false;
+    for (const Complex& lambda : golden.tensor("cont.A").complex())
+        cancels = cancels || std::abs(lambda) < cancelling_mode;
     ssm::visit(
         [&](std::string_view name, const ssm::WeightTraits&, const ssm::Tensor<Real>& weight) {
             const std::string original = prefix + std::string(name);
             if (golden.has(original))
-                report.compare(original, weight.flat(), tolerance);
+                report.compare(original, weight.flat(),
+                               cancels && name.starts_with("kernel.A_") ? cancelling_tolerance
+                                                                        : tolerance);
         },
         gradient);
 }

@@ -136,10 +136,9 @@ public:
               State& state) const noexcept {
         const std::size_t channels = shape().channels;
         for (std::size_t b = 0; b < state.batch(); ++b)
-            detail::DplrStep<T>(steps_, u.data() + b * channels,
-                                skip.empty() ? nullptr : skip.data(),
-                                y.data() + b * shape().heads * channels, state.re(b, 0))
-                .run();
+            detail::dplr_step<T>(steps_, u.data() + b * channels,
+                                 skip.empty() ? nullptr : skip.data(),
+                                 y.data() + b * shape().heads * channels, state.re(b, 0));
     }
 
     /// Continues the streams of `state` over whole sequences; resets and lengths of the context are honoured: the

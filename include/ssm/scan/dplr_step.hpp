@@ -75,11 +75,14 @@ private:
 
 /// One step of one stream, for up to a register of channels at once: their feedbacks and outputs are sums over
 /// lanes, which are cheap when transposed together.
-template <class T, class Arch = simd::Arch>
+///
+/// `rank` is that of the system, or 0 for one known at run time.
+template <class T, std::size_t rank, class Arch = simd::Arch>
 class DplrStep {
     using Pack = simd::Pack<T>;
     using Number = simd::Complex<Pack>;
     static constexpr std::size_t width = simd::width<T>;
+    static constexpr std::size_t most = rank == 0 ? 8 : rank;
 
 public:
     DplrStep(const DplrStepBank<T>& bank, const T* u, const T* skip, T* y, T* state) noexcept
@@ -94,16 +97,18 @@ public:
     }
 
 private:
+    SSM_INLINE std::size_t terms() const noexcept { return rank == 0 ? shape_.rank : rank; }
+
     template <std::size_t count>
     SSM_INLINE void run_channels(std::size_t first) const noexcept {
-        T w[8][count];
-        for (std::size_t r = 0; r < shape_.rank; ++r)
+        T w[most][count];
+        for (std::size_t r = 0; r < terms(); ++r)
             reduce<count>([&](std::size_t i) SSM_INLINE_LAMBDA {
                 return product(bank_.q(first + i, r), first + i);
             }, w[r]);
         for (std::size_t i = 0; i < count; ++i) {
-            T feedback[8];
-            for (std::size_t r = 0; r < shape_.rank; ++r)
+            T feedback[most];
+            for (std::size_t r = 0; r < terms(); ++r)
                 feedback[r] = w[r][i];
             advance(first + i, feedback);
         }
@@ -147,13 +152,13 @@ private:
         return sum;
     }
 
-    SSM_INLINE void advance(std::size_t h, const T (&w)[8]) const noexcept {
+    SSM_INLINE void advance(std::size_t h, const T (&w)[most]) const noexcept {
         const Pack u(u_[h]);
         for (std::size_t n = 0; n < shape_.modes; n += width) {
             T* const at = state(h) + n;
             const Number x = load(at);
             Number change = simd::fma(load(bank_.input(h) + n), u, load(bank_.pole(h) + n) * x);
-            for (std::size_t r = 0; r < shape_.rank; ++r) {
+            for (std::size_t r = 0; r < terms(); ++r) {
                 const Number p = load(bank_.p(h, r) + n);
                 change.re = simd::fnma(p.re, Pack(w[r]), change.re);
                 change.im = simd::fnma(p.im, Pack(w[r]), change.im);
@@ -170,5 +175,14 @@ private:
     T* y_;
     T* state_;
 };
+
+/// One step of one stream. `skip` may be null.
+template <class T, class Arch = simd::Arch>
+void dplr_step(const DplrStepBank<T>& bank, const T* u, const T* skip, T* y, T* state) noexcept {
+    if (bank.shape().rank == 1)
+        DplrStep<T, 1>(bank, u, skip, y, state).run();
+    else
+        DplrStep<T, 0>(bank, u, skip, y, state).run();
+}
 
 }  // namespace ssm::detail

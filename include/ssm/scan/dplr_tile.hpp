@@ -101,7 +101,7 @@ class DplrSteps {
 public:
     DplrSteps(const DplrShape& shape, const T* coefficients, std::size_t stride) noexcept
         : modes_(shape.modes),
-          rank_(rank == 0 ? shape.rank : rank),
+          rank_at_run_time_(shape.rank),
           heads_(shape.heads),
           coefficients_(coefficients),
           stride_(stride) {}
@@ -115,13 +115,17 @@ public:
 private:
     static constexpr std::size_t pair = 2 * line<T>;
 
+    SSM_INLINE std::size_t terms() const noexcept {
+        return rank == 0 ? rank_at_run_time_ : rank;
+    }
+
     SSM_INLINE void run_lanes(const T* coefficients, const T* u, std::size_t steps, T* y,
                               std::size_t y_stride, T* state) const noexcept {
         Pack w[most];
-        for (std::size_t r = 0; r < rank_; ++r)
+        for (std::size_t r = 0; r < terms(); ++r)
             w[r] = Pack(T(0));
         for (std::size_t n = 0; n < modes_; ++n)
-            for (std::size_t r = 0; r < rank_; ++r)
+            for (std::size_t r = 0; r < terms(); ++r)
                 w[r] = simd::real_fma(load_lanes(q(coefficients, n, r)),
                                       load_lanes(state + n * pair), w[r]);
         for (std::size_t t = 0; t < steps; ++t) {
@@ -138,7 +142,7 @@ private:
     SSM_INLINE void step(const T* coefficients, Pack u, Pack (&w)[most], T* y,
                          T* state) const noexcept {
         Pack even[most], odd[most];
-        for (std::size_t r = 0; r < rank_; ++r)
+        for (std::size_t r = 0; r < terms(); ++r)
             even[r] = odd[r] = Pack(T(0));
         Pack y_even(T(0)), y_odd(T(0));
         std::size_t n = 0;
@@ -148,7 +152,7 @@ private:
         }
         if (n < modes_)
             advance(coefficients + n * stride_, u, w, state + n * pair, even, y_even);
-        for (std::size_t r = 0; r < rank_; ++r)
+        for (std::size_t r = 0; r < terms(); ++r)
             w[r] = even[r] + odd[r];
         simd::store_aligned(y, y_even + y_odd);
     }
@@ -159,21 +163,21 @@ private:
         LaneNumber<T> change = load_lanes(of_mode) * x;
         if constexpr (has_input)
             change = simd::fma(load_lanes(of_mode + pair), u, change);
-        for (std::size_t r = 0; r < rank_; ++r) {
+        for (std::size_t r = 0; r < terms(); ++r) {
             const LaneNumber<T> p = load_lanes(of_mode + (2 + 2 * r) * pair);
             change.re = simd::fnma(p.re, w[r], change.re);
             change.im = simd::fnma(p.im, w[r], change.im);
         }
         x += change;
         store_lanes(state, x);
-        for (std::size_t r = 0; r < rank_; ++r)
+        for (std::size_t r = 0; r < terms(); ++r)
             sum[r] = simd::real_fma(load_lanes(of_mode + (3 + 2 * r) * pair), x, sum[r]);
-        y = simd::real_fma(load_lanes(of_mode + (2 + 2 * rank_) * pair), x, y);
+        y = simd::real_fma(load_lanes(of_mode + (2 + 2 * terms()) * pair), x, y);
     }
 
     SSM_INLINE Pack read(const T* coefficients, std::size_t head, const T* state) const noexcept {
         Pack even(T(0)), odd(T(0));
-        const T* const c = coefficients + (2 + 2 * rank_ + head) * pair;
+        const T* const c = coefficients + (2 + 2 * terms() + head) * pair;
         std::size_t n = 0;
         for (; n + 2 <= modes_; n += 2) {
             even = simd::real_fma(load_lanes(c + n * stride_), load_lanes(state + n * pair), even);
@@ -189,7 +193,7 @@ private:
         return coefficients + n * stride_ + (3 + 2 * r) * pair;
     }
 
-    std::size_t modes_, rank_, heads_;
+    std::size_t modes_, rank_at_run_time_, heads_;
     const T* coefficients_;
     std::size_t stride_;
 };

@@ -87,7 +87,7 @@ class DplrKernelAdjoint {
     using Number = LaneNumber<double>;
     static constexpr std::size_t lanes = line<double>;
     static constexpr std::size_t pair = 2 * lanes;
-    static constexpr std::size_t block = 32;
+    static constexpr std::size_t block = 16;
     static constexpr std::size_t most = rank == 0 ? 8 : rank;
 
 public:
@@ -95,8 +95,7 @@ public:
                       std::span<const T> upstream, DplrSystem& gradient)
         : bank_(bank),
           shape_(bank.shape()),
-          rank_(rank == 0 ? shape_.rank : rank),
-          row_(shape_.modes * pair),
+          row_(row_of(shape_.modes * pair)),
           length_(length),
           count_(count),
           upstream_(upstream),
@@ -106,7 +105,7 @@ public:
         const auto frame = workspace.frame();
         const std::size_t blocks = (count_ + block - 1) / block;
         const std::size_t scratch = (blocks + 2 * block + 2) * row_ + shape_.modes * bank_.stride() +
-                                    (2 * rank_ + shape_.heads) * block * lanes;
+                                    (2 * terms() + shape_.heads) * block * lanes;
         double* const memory = workspace.take<double>(threads() * scratch).data();
         parallel_for(
             bank_.tiles(),
@@ -125,8 +124,8 @@ private:
               lambdas(states + (block + 1) * call.row_),
               sums(lambdas + (block + 1) * call.row_),
               w(sums + call.shape_.modes * call.bank_.stride()),
-              omega(w + call.rank_ * block * lanes),
-              g(omega + call.rank_ * block * lanes) {}
+              omega(w + call.terms() * block * lanes),
+              g(omega + call.terms() * block * lanes) {}
 
         double* starts;   ///< [block][mode][re, im][lane]: x of each block's first step
         double* states;   ///< [step][mode][re, im][lane]: x_t
@@ -136,6 +135,16 @@ private:
         double* omega;    ///< the same
         double* g;        ///< [head][step][lane]: upstream
     };
+
+    /// From the state of one step to that of the next: a page less two modes, modulo pages. Then neither are the
+    /// states of a mode all in one set of the cache, nor is what a step writes mistaken for what it reads next.
+    [[nodiscard]] static std::size_t row_of(std::size_t numbers) noexcept {
+        constexpr std::size_t page = 4096 / sizeof(double);
+        const std::size_t wanted = page - 2 * pair;
+        return numbers + (wanted + page - numbers % page) % page;
+    }
+
+    SSM_INLINE std::size_t terms() const noexcept { return rank == 0 ? shape_.rank : rank; }
 
     void run_tile(std::size_t tile, const Scratch& at) const noexcept {
         const double* const of_tile = bank_.tile(tile);
@@ -166,11 +175,11 @@ private:
         std::copy_n(start, row_, at.states);
         for (std::size_t t = 0; t < steps; ++t)
             advance(of_tile, at.states + t * row_, at.states + (t + 1) * row_,
-                    at.w + t * rank_ * lanes);
+                    at.w + t * terms() * lanes);
         std::copy_n(at.lambdas + block * row_, row_, at.lambdas + steps * row_);
         for (std::size_t t = steps; t-- > 0;)
             retreat(of_tile, at.lambdas + (t + 1) * row_, at.g + t * lanes,
-                    at.omega + t * rank_ * lanes, at.lambdas + t * row_);
+                    at.omega + t * terms() * lanes, at.lambdas + t * row_);
         for (std::size_t n = 0; n < shape_.modes; ++n)
             add_mode(n, steps, at);
         std::copy_n(at.lambdas, row_, at.lambdas + block * row_);
@@ -180,7 +189,7 @@ private:
     void advance(const double* of_tile, const double* x, double* next, double* w) const noexcept {
         for (std::size_t lane = 0; lane < lanes; lane += simd::width<double>) {
             Pack feedback[most];
-            for (std::size_t r = 0; r < rank_; ++r) {
+            for (std::size_t r = 0; r < terms(); ++r) {
                 feedback[r] = sum_over_modes([&](std::size_t n, Pack sum) SSM_INLINE_LAMBDA {
                     return simd::real_fma(load_lanes(q(of_tile, n, r) + lane),
                                           load_lanes(x + n * pair + lane), sum);
@@ -190,7 +199,7 @@ private:
             for (std::size_t n = 0; n < shape_.modes; ++n) {
                 const Number state = load_lanes(x + n * pair + lane);
                 Number change = load_lanes(of_tile + n * bank_.stride() + lane) * state;
-                for (std::size_t r = 0; r < rank_; ++r)
+                for (std::size_t r = 0; r < terms(); ++r)
                     change = minus(change, load_lanes(p(of_tile, n, r) + lane), feedback[r]);
                 store_lanes(next + n * pair + lane, state + change);
             }
@@ -202,7 +211,7 @@ private:
                  double* before) const noexcept {
         for (std::size_t lane = 0; lane < lanes; lane += simd::width<double>) {
             Pack feedback[most];
-            for (std::size_t r = 0; r < rank_; ++r) {
+            for (std::size_t r = 0; r < terms(); ++r) {
                 feedback[r] = sum_over_modes([&](std::size_t n, Pack sum) SSM_INLINE_LAMBDA {
                     const Number a = load_lanes(p(of_tile, n, r) + lane);
                     const Number b = load_lanes(lambda + n * pair + lane);
@@ -214,12 +223,12 @@ private:
                 const double* const of_mode = of_tile + n * bank_.stride() + lane;
                 const Number after = load_lanes(lambda + n * pair + lane);
                 Number result = after + simd::conj_mul(load_lanes(of_mode), after);
-                for (std::size_t r = 0; r < rank_; ++r)
+                for (std::size_t r = 0; r < terms(); ++r)
                     result = minus(result, simd::conj(load_lanes(q(of_tile, n, r) + lane)),
                                    feedback[r]);
                 for (std::size_t head = 0; head < shape_.heads; ++head)
                     result = simd::fma(
-                        simd::conj(load_lanes(of_mode + (2 + 2 * rank_ + head) * pair)),
+                        simd::conj(load_lanes(of_mode + (2 + 2 * terms() + head) * pair)),
                         simd::load_aligned(g + head * block * lanes + lane), result);
                 store_lanes(before + n * pair + lane, result);
             }
@@ -236,11 +245,11 @@ private:
             for (std::size_t t = 0; t < steps; ++t)
                 of_z = simd::conj_fma(load_lanes(x + t * row_), load_lanes(lambda + t * row_), of_z);
             store_lanes(sums, of_z);
-            for (std::size_t r = 0; r < rank_; ++r) {
+            for (std::size_t r = 0; r < terms(); ++r) {
                 Number of_p = load_lanes(sums + (2 + 2 * r) * pair);
                 Number of_q = load_lanes(sums + (3 + 2 * r) * pair);
                 for (std::size_t t = 0; t < steps; ++t) {
-                    const std::size_t i = (t * rank_ + r) * lanes + lane;
+                    const std::size_t i = (t * terms() + r) * lanes + lane;
                     of_p = minus(of_p, load_lanes(lambda + t * row_), simd::load_aligned(at.w + i));
                     of_q = minus(of_q, simd::conj(load_lanes(x + t * row_)),
                                  simd::load_aligned(at.omega + i));
@@ -249,7 +258,7 @@ private:
                 store_lanes(sums + (3 + 2 * r) * pair, of_q);
             }
             for (std::size_t head = 0; head < shape_.heads; ++head) {
-                double* const to = sums + (2 + 2 * rank_ + head) * pair;
+                double* const to = sums + (2 + 2 * terms() + head) * pair;
                 Number of_c = load_lanes(to);
                 for (std::size_t t = 0; t < steps; ++t)
                     of_c = simd::fma(
@@ -310,7 +319,7 @@ private:
                 };
                 add(gradient_.z, gradient_.pole(h, n));
                 add(gradient_.b, gradient_.pole(h, n));
-                for (std::size_t r = 0; r < rank_; ++r) {
+                for (std::size_t r = 0; r < terms(); ++r) {
                     add(gradient_.p, gradient_.correction(r, h, n));
                     add(gradient_.q, gradient_.correction(r, h, n));
                 }
@@ -321,7 +330,6 @@ private:
 
     const DplrBank<double>& bank_;
     const DplrShape& shape_;
-    std::size_t rank_;
     std::size_t row_;
     std::size_t length_;
     std::size_t count_;
