@@ -108,6 +108,8 @@ public:
         return bank.sizes().heads * bank.sizes().channels;
     }
 
+    [[nodiscard]] const Discretization& discretization() const noexcept { return discretization_; }
+
     /// Time step relative to the training data. A model trained at 16 kHz runs at 8 kHz with rate 2.
     [[nodiscard]] double rate() const noexcept { return rate_; }
     void set_rate(double rate) {
