@@ -26,7 +26,8 @@ struct SsdSystem {
     std::size_t modes = 0;
     std::size_t groups = 1;  ///< of B and C
     const T* A = nullptr;
-    bool log_A = false;  ///< A holds log(-A), as Mamba-2 stores it; its gradient then is that of the log
+    bool log_A =
+        false;  ///< A holds log(-A), as Mamba-2 stores it; its gradient then is that of the log
     const T* D = nullptr;
     bool D_per_channel = false;
     const T* dt_bias = nullptr;
@@ -68,15 +69,15 @@ struct SsdInput {
 /// Where the adjoint of an SSD scan writes. What is null is not wanted.
 template <class T>
 struct SsdGradient {
-    StridedRows<T> x;      ///< overwritten, as all rows
+    StridedRows<T> x;  ///< overwritten, as all rows
     StridedRows<T> delta;
     StridedRows<T> B;
     StridedRows<T> C;
-    T* A = nullptr;        ///< added to, as all weights
+    T* A = nullptr;  ///< added to, as all weights
     T* D = nullptr;
     T* dt_bias = nullptr;
     T* rest = nullptr;
-    T* state = nullptr;    ///< that of the last state on entry, that of the first on return
+    T* state = nullptr;  ///< that of the last state on entry, that of the first on return
 };
 
 namespace detail {
@@ -93,8 +94,8 @@ template <class T>
 void check_ssd(const char* what, const SsdSystem<T>& system, const SsdInput<T>& input,
                const Context& context) {
     require<ValueError>(system.heads > 0 && system.channels > 0 && system.modes > 0, what, ": ",
-                        system.heads, " heads of ", system.channels, " channels and ",
-                        system.modes, " modes, expected at least 1 of each");
+                        system.heads, " heads of ", system.channels, " channels and ", system.modes,
+                        " modes, expected at least 1 of each");
     require<ValueError>(system.groups > 0 && system.heads % system.groups == 0, what, ": ",
                         system.groups, " groups do not divide ", system.heads, " heads");
     require<ValueError>(system.dt_min <= system.dt_max, what, ": time steps from ", system.dt_min,
