@@ -14,7 +14,7 @@
 namespace ssm::detail {
 
 /// Steps of a block of an SSD scan: what a panel holds.
-inline constexpr std::size_t ssd_steps = 64;
+inline constexpr std::size_t ssd_steps = 32;
 
 inline namespace SSM_ARCH {
 /// States of a vector that are in registers together, with four packs of the vector.
