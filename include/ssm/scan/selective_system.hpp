@@ -146,7 +146,7 @@ void check_selective(const char* what, const SelectiveSystem<Number>& system,
                         ": z has shape ", input.z.shape(), ", expected ", shape);
     require<ShapeError>(y.shape() == shape, what, ": output has shape ", y.shape(), ", expected ",
                         shape);
-    require<ValueError>(!system.log_A || std::is_same_v<Number, T>, what,
+    require<ValueError>(!system.log_A || std::is_floating_point_v<Number>, what,
                         ": the logarithm of a complex A");
     check_selective_map(what, "B", input.B, system.modes, system.channels);
     check_selective_map(what, "C", input.C, system.modes, system.channels);
