@@ -535,12 +535,10 @@ void selective_backward(const SelectiveSystem<Number>& system, const SelectiveIn
                         const SelectiveGradient<Number>& gradient, const Context& context) {
     detail::check_selective("ssm::selective_backward", system, input, dy, context);
     detail::check_selective_gradient(input, gradient);
-    if (input.B.is_constant() || input.C.is_constant())
-        detail::run_selective_backward<Number, Discretization, detail::AnyMaps>(
-            system, input, dy, checkpoints, gradient, context);
-    else
-        detail::run_selective_backward<Number, Discretization, detail::SharedMaps>(
-            system, input, dy, checkpoints, gradient, context);
+    detail::with_selective_maps<Number, Discretization>(input, [&]<class Maps>(Maps) {
+        detail::run_selective_backward<Number, Discretization, Maps>(system, input, dy, checkpoints,
+                                                                     gradient, context);
+    });
 }
 
 }  // namespace ssm

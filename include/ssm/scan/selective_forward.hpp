@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <span>
+#include <type_traits>
 
 #include <ssm/core/aligned.hpp>
 #include <ssm/core/batch.hpp>
@@ -305,6 +306,16 @@ void run_selective_forward(const SelectiveSystem<Number>& system,
         selective_cost(layout, y.length(), SelectiveTiles<Number>::channels));
 }
 
+/// Calls `body(maps)` with the fastest kind of maps that fits the input. Only the combination that models use has a
+/// fast kind.
+template <class Number, class Discretization, class Body>
+void with_selective_maps(const SelectiveInput<Number>& input, Body&& body) {
+    if constexpr (std::is_floating_point_v<Number> && !Discretization::has_gain)
+        if (!input.B.is_constant() && !input.C.is_constant())
+            return body(SharedMaps{});
+    body(AnyMaps{});
+}
+
 }  // namespace detail
 
 /// The selective scan, with time step, skip and gate in one pass: see `SelectiveSystem` for the formula.
@@ -322,12 +333,10 @@ void selective_forward(const SelectiveSystem<Number>& system, const SelectiveInp
                        BatchView<T> y, Number* state, SelectiveCheckpoints<Number>* checkpoints,
                        const Context& context) {
     detail::check_selective("ssm::selective_forward", system, input, y, context);
-    if (input.B.is_constant() || input.C.is_constant())
-        detail::run_selective_forward<Number, Discretization, detail::AnyMaps>(
-            system, input, y, state, checkpoints, context);
-    else
-        detail::run_selective_forward<Number, Discretization, detail::SharedMaps>(
-            system, input, y, state, checkpoints, context);
+    detail::with_selective_maps<Number, Discretization>(input, [&]<class Maps>(Maps) {
+        detail::run_selective_forward<Number, Discretization, Maps>(system, input, y, state,
+                                                                    checkpoints, context);
+    });
     detail::clear_padding(y, context);
 }
 
