@@ -69,10 +69,10 @@ struct SsdInput {
 /// Where the adjoint of an SSD scan writes. What is null is not wanted.
 template <class T>
 struct SsdGradient {
-    StridedRows<T> x;  ///< overwritten, as all rows
-    StridedRows<T> delta;
-    StridedRows<T> B;
-    StridedRows<T> C;
+    StridedRows<T> x{};  ///< overwritten, as all rows
+    StridedRows<T> delta{};
+    StridedRows<T> B{};
+    StridedRows<T> C{};
     T* A = nullptr;  ///< added to, as all weights
     T* D = nullptr;
     T* dt_bias = nullptr;
