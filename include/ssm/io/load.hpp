@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include <ssm/core/batch.hpp>
 #include <ssm/core/error.hpp>
 #include <ssm/core/weights.hpp>
 #include <ssm/io/detail/quoted.hpp>
@@ -34,6 +35,8 @@ struct LoadOptions {
     bool allow_unexpected = false;
     /// A tensor fits when its shape does without axes of size 1: (64, 1, 4) for (64, 4).
     bool ignore_unit_axes = false;
+    /// Whether the file has the two axes of a weight, by its own name, the other way round; none: no.
+    std::function<bool(std::string_view)> transposed{};
 };
 
 /// What was allowed to differ between a file and a layer: names of tensors, prefix included.
@@ -115,7 +118,7 @@ public:
                 if (stored.empty())
                     return;
                 used.insert(stored);
-                check_weight(stored, weight, misfits);
+                check_weight(stored, weight, is_transposed(name, weight), misfits);
             },
             layer);
     }
@@ -123,7 +126,11 @@ public:
         visit(
             [&](std::string_view name, const WeightTraits&, auto& weight) {
                 const std::string stored = stored_name(name);
-                if (!stored.empty() && file_.contains(stored))
+                if (stored.empty() || !file_.contains(stored))
+                    return;
+                if (is_transposed(name, weight))
+                    read_transposed(stored, weight);
+                else
                     file_.read(stored, weight.flat());
             },
             layer);
@@ -135,17 +142,30 @@ private:
         return own.empty() ? own : options_.prefix + own;
     }
     template <class Weight>
-    void check_weight(const std::string& name, const Weight& weight, Misfits& misfits) const {
+    [[nodiscard]] bool is_transposed(std::string_view name, const Weight& weight) const {
+        return weight.rank() == 2 && options_.transposed && options_.transposed(name);
+    }
+    template <class Weight>
+    void read_transposed(const std::string& name, Weight& weight) const {
+        const auto numbers = file_.read<typename Weight::value_type>(name);
+        weight.matrix() =
+            matrix_map(numbers.data(), weight.extent(1), weight.extent(0)).transpose();
+    }
+    template <class Weight>
+    void check_weight(const std::string& name, const Weight& weight, bool transposed,
+                      Misfits& misfits) const {
         using T = typename Weight::value_type;
         if (!file_.contains(name)) {
             misfits.missing.push_back(name);
             return;
         }
         const auto found = file_.real_shape(name);
-        const std::span expected(weight.extents().begin(), weight.extents().rank());
+        std::vector<std::size_t> expected(weight.extents().begin(), weight.extents().end());
+        if (transposed)
+            std::swap(expected[0], expected[1]);
         if (!is_same_shape(found, expected, options_.ignore_unit_axes))
             misfits.different.push_back(joined(Quoted{name}, " has shape ", ShapeText{found},
-                                               ", expected ", weight.extents()));
+                                               ", expected ", ShapeText{expected}));
         else if (same_dtype_ && file_.entry(name).dtype != dtype_of<T>)
             misfits.different.push_back(joined(Quoted{name}, " has dtype ", file_.entry(name).dtype,
                                                ", expected ", dtype_of<T>));
