@@ -51,17 +51,16 @@ Mamba<double> layer_of(GoldenCase& golden) {
     return layer;
 }
 
-void compare_state(const std::string& prefix, const Mamba<double>::State& state,
-                   GoldenCase& golden, GoldenReport& report) {
+void compare_state(const std::string& prefix, const Mamba<double>::State& state, GoldenCase& golden,
+                   GoldenReport& report) {
     const GoldenTensor window = golden.tensor(prefix + ".conv_state").permuted({0, 2, 1});
     std::vector<double> newest;  // the reference keeps one input more than the filter needs
     const std::size_t row = window.extent(2);
     const std::size_t rows = window.extent(1);
     for (std::size_t b = 0; b < window.extent(0); ++b)
-        newest.insert(
-            newest.end(),
-            window.values.begin() + static_cast<std::ptrdiff_t>((b * rows + 1) * row),
-            window.values.begin() + static_cast<std::ptrdiff_t>((b + 1) * rows * row));
+        newest.insert(newest.end(),
+                      window.values.begin() + static_cast<std::ptrdiff_t>((b * rows + 1) * row),
+                      window.values.begin() + static_cast<std::ptrdiff_t>((b + 1) * rows * row));
     report.compare(prefix + ".conv_state, newest rows", state.conv.window, newest, tolerance);
     report.compare(prefix + ".ssm_state", state.ssm,
                    golden.tensor(prefix + ".ssm_state").permuted({0, 2, 1}).values, tolerance);

@@ -61,7 +61,9 @@ template <class Number>
 struct Map {
     Map(const GoldenTensor& tensor, const std::string& kind, std::size_t modes)
         : constant(kind == "const"),
-          groups(constant ? 0 : kind == "var" ? 1 : tensor.extent(1)),
+          groups(constant        ? 0
+                 : kind == "var" ? 1
+                                 : tensor.extent(1)),
           stride(groups * modes),
           values(numbers_from<Number>(map_values<Number>(tensor, constant))) {}
 

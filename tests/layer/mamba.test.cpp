@@ -16,11 +16,12 @@ static_assert(StreamingLayer<Mamba<float>> && TrainableLayer<Mamba<float>>);
 
 TEST_CASE("Mamba keeps every promise of a layer") {
     const MambaNorm norm = GENERATE(MambaNorm::none, MambaNorm::plain, MambaNorm::learned);
-    check_conformance(ssm_test::with_noise(Mamba<double>({.channels = 5,
-                                                          .state = norm == MambaNorm::none ? 6U : 3U,
-                                                          .width = 3,
-                                                          .bias = norm == MambaNorm::none,
-                                                          .norm = norm})));
+    check_conformance(
+        ssm_test::with_noise(Mamba<double>({.channels = 5,
+                                            .state = norm == MambaNorm::none ? 6U : 3U,
+                                            .width = 3,
+                                            .bias = norm == MambaNorm::none,
+                                            .norm = norm})));
 }
 
 TEST_CASE("Mamba in float keeps every promise too") {

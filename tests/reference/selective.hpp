@@ -86,8 +86,7 @@ struct SelectiveReference {
                         Complex& x = last[(b * N + n) * H + h];
                         x = (resets[row] != 0 ? 0.0 : std::exp(dt * pole) * x) +
                             gain * map(B, B_groups, row, h, n) * u[at];
-                        v += (is_complex ? 2.0 : 1.0) *
-                             (map(C, C_groups, row, h, n) * x).real();
+                        v += (is_complex ? 2.0 : 1.0) * (map(C, C_groups, row, h, n) * x).real();
                     }
                     y[at] = gate ? v * z[at] / (1.0 + std::exp(-z[at])) : v;
                 }

@@ -61,18 +61,26 @@ struct Scan {
 
     explicit Scan(const SelectiveReference& r)
         : sizes(r.sizes),
-          u(rounded<T>(r.u)), delta(rounded<T>(r.delta)), z(rounded<T>(r.z)),
-          D(rounded<T>(r.D)), bias(rounded<T>(r.bias)), A(rounded<Number>(r.A)),
-          B(rounded<Number>(r.B)), C(rounded<Number>(r.C)), first(rounded<Number>(r.first)),
+          u(rounded<T>(r.u)),
+          delta(rounded<T>(r.delta)),
+          z(rounded<T>(r.z)),
+          D(rounded<T>(r.D)),
+          bias(rounded<T>(r.bias)),
+          A(rounded<Number>(r.A)),
+          B(rounded<Number>(r.B)),
+          C(rounded<Number>(r.C)),
+          first(rounded<Number>(r.first)),
           reference(r) {}
 
     [[nodiscard]] Shape shape() const { return {sizes.batch, sizes.length, sizes.channels}; }
     [[nodiscard]] SelectiveSystem<Number> system() const {
-        return {sizes.channels, sizes.modes, A.data(), false, D.data(), bias.data(),
-                sizes.softplus};
+        return {sizes.channels, sizes.modes, A.data(),      false,
+                D.data(),       bias.data(), sizes.softplus};
     }
     [[nodiscard]] SelectiveInput<Number> input() const {
-        const auto view = [&](const std::vector<T>& v) { return BatchView<const T>(v.data(), shape()); };
+        const auto view = [&](const std::vector<T>& v) {
+            return BatchView<const T>(v.data(), shape());
+        };
         return {view(u), view(delta), map(B, sizes.B_groups), map(C, sizes.C_groups),
                 sizes.gate ? view(z) : BatchView<const T>()};
     }
@@ -82,11 +90,10 @@ struct Scan {
     }
     [[nodiscard]] Context context() {
         Context result(workspace);
-        return sizes.cut ? result
-                               .with_resets({reference.resets.data(),
-                                             {sizes.batch, sizes.length, 1}})
-                               .with_lengths(reference.lengths)
-                         : result;
+        return sizes.cut
+                   ? result.with_resets({reference.resets.data(), {sizes.batch, sizes.length, 1}})
+                         .with_lengths(reference.lengths)
+                   : result;
     }
     [[nodiscard]] std::vector<T> forward(std::vector<Number>& state) {
         std::vector<T> y(u.size(), static_cast<T>(nan));
@@ -130,10 +137,9 @@ void check_forward(const SelectiveCase& sizes, double tolerance) {
             input.z = {at(scan.z, l), one};
         input.B.data += l * input.B.stride;
         input.C.data += l * input.C.stride;
-        selective_step<Discretization>(scan.system(), input,
-                                       BatchView<typename Scan<Number, Discretization>::T>(
-                                           at(steps, l), one),
-                                       running.data());
+        selective_step<Discretization>(
+            scan.system(), input,
+            BatchView<typename Scan<Number, Discretization>::T>(at(steps, l), one), running.data());
     }
     CHECK(difference(rounded<double>(steps), expected) < tolerance);
     CHECK(difference(rounded<std::complex<double>>(running), expected_state) < tolerance);
@@ -200,8 +206,11 @@ void check_backward(const SelectiveCase& sizes) {
     std::vector<Number> dB(r.B.size(), sizes.B_groups == 0 ? 0.0 : nan);
     std::vector<Number> dC(r.C.size(), sizes.C_groups == 0 ? 0.0 : nan);
     std::vector<Number> dstate = rounded<Number>(g_last);
-    const auto view = [&](std::vector<double>& v) { return BatchView<double>(v.data(), scan.shape()); };
-    SelectiveGradient<Number> gradient{view(du), view(ddelta),
+    const auto view = [&](std::vector<double>& v) {
+        return BatchView<double>(v.data(), scan.shape());
+    };
+    SelectiveGradient<Number> gradient{view(du),
+                                       view(ddelta),
                                        {dB.data(), sizes.B_groups, sizes.B_groups * sizes.modes},
                                        {dC.data(), sizes.C_groups, sizes.C_groups * sizes.modes}};
     if (sizes.gate)
@@ -245,9 +254,11 @@ TEST_CASE("the selective scan equals the recurrence for all sizes, whole and in 
             }
 }
 
-TEST_CASE("the selective scan knows constant and grouped maps, complex poles and exact zero-order hold") {
+TEST_CASE(
+    "the selective scan knows constant and grouped maps, complex poles and exact zero-order hold") {
     const SelectiveCase constant{.batch = 1, .B_groups = 0, .C_groups = 0, .cut = false};
-    const SelectiveCase mixed{.batch = 1, .channels = 12, .B_groups = 3, .C_groups = 2, .cut = false};
+    const SelectiveCase mixed{
+        .batch = 1, .channels = 12, .B_groups = 3, .C_groups = 2, .cut = false};
     for (SelectiveCase sizes : {constant, mixed}) {
         check_forward<double, SimplifiedZoh>(sizes, 1e-12);
         sizes.exact = true;
@@ -263,7 +274,8 @@ TEST_CASE("the selective scan knows constant and grouped maps, complex poles and
 TEST_CASE("gradients of the selective scan equal central differences") {
     SelectiveCase sizes{.B_groups = 3, .C_groups = 1};
     check_backward<double, SimplifiedZoh>(sizes);
-    check_backward<double, SimplifiedZoh>({.B_groups = 0, .C_groups = 2, .softplus = false, .gate = false});
+    check_backward<double, SimplifiedZoh>(
+        {.B_groups = 0, .C_groups = 2, .softplus = false, .gate = false});
     sizes.exact = true;
     check_backward<double, ExactZoh>(sizes);
     sizes.is_complex = true;

@@ -191,10 +191,10 @@ public:
         }
         multiply(dt_proj.weight.data(), nullptr, r, e, rows, delta);
         const Shape shape{batch, 1, e};
-        selective_step(system(),
-                       input({c.data(), shape}, {delta.data(), shape}, maps.data(),
-                             {z.data(), shape}),
-                       BatchView<T>(x.data(), shape), state.ssm.data());
+        selective_step(
+            system(),
+            input({c.data(), shape}, {delta.data(), shape}, maps.data(), {z.data(), shape}),
+            BatchView<T>(x.data(), shape), state.ssm.data());
         multiply(out_proj.weight.data(), bias_of(out_proj, 0), e, channels, x, y);
     }
 
@@ -234,11 +234,11 @@ private:
     struct Resolved {};
 
     [[nodiscard]] static Options resolved(Options options) {
-        require<ValueError>(
-            options.channels > 0 && options.state > 0 && options.width > 0 &&
-                (options.inner > 0 || options.expand > 0),
-            "ssm::Mamba: channels = ", options.channels, ", state = ", options.state,
-            ", width = ", options.width, " and expand = ", options.expand, " must be positive");
+        require<ValueError>(options.channels > 0 && options.state > 0 && options.width > 0 &&
+                                (options.inner > 0 || options.expand > 0),
+                            "ssm::Mamba: channels = ", options.channels,
+                            ", state = ", options.state, ", width = ", options.width,
+                            " and expand = ", options.expand, " must be positive");
         if (options.inner == 0)
             options.inner = options.expand * options.channels;
         if (options.rank == 0)
@@ -374,8 +374,8 @@ private:
         const MatrixMap<const T> ranks = ranks_of(cache.maps, context);
         make_delta(ranks, delta);
 
-        SelectiveGradient<T> to{dc, ddelta, {dmaps.data() + r, 1, stride},
-                                {dmaps.data() + r + n, 1, stride}, dz};
+        SelectiveGradient<T> to{
+            dc, ddelta, {dmaps.data() + r, 1, stride}, {dmaps.data() + r + n, 1, stride}, dz};
         to.A = gradient.A_log.data();
         to.D = gradient.D.data();
         to.delta_bias = gradient.dt_proj.bias.data();
@@ -409,8 +409,7 @@ private:
                     });
             if (du.empty())
                 return;
-            const auto weight =
-                matrix_map(in_proj.weight.data() + first * channels, e, channels);
+            const auto weight = matrix_map(in_proj.weight.data() + first * channels, e, channels);
             if (first == 0)
                 math::product<T>(d.matrix(), weight, du.matrix());
             else
@@ -449,9 +448,9 @@ private:
             for_each_map(gradient, [&](std::size_t, std::size_t, T* dweight) { *sum++ = dweight; });
             sum = sums;
             for_each_map(*this, [&](std::size_t first, std::size_t count, const T* weight) {
-                detail::normalise_row_backward<false, T>(
-                    row + first, drow + first, count, statistics(row + first, count), weight,
-                    drow + first, *sum++, nullptr);
+                detail::normalise_row_backward<false, T>(row + first, drow + first, count,
+                                                         statistics(row + first, count), weight,
+                                                         drow + first, *sum++, nullptr);
             });
         }
     }

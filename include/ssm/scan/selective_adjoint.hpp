@@ -15,12 +15,19 @@
 ///   e_t  = lambda_t (a_t h_{t-1})*  dA   = sum_t dt e_t                 d dt_t = Re(e_t A*) + u Re(lambda_t* B_t)
 namespace ssm::detail {
 
-/// The steps of one vector of channels in the level 1 cache, one vector a step.
+/// Vectors of channels that go through the adjoint together: what they add to dB and dC is summed in registers.
+template <class Maps>
+inline constexpr std::size_t selective_pair = 1;
+template <>
+inline constexpr std::size_t selective_pair<SharedMaps> = simd::registers >= 32 ? 2 : 1;
+
+/// The steps of `packs` vectors of channels in the level 1 cache: one vector a step, `selective_steps` steps of one
+/// after those of the other.
 template <class T>
 struct SelectiveAdjointRows {
-    const T* dt;
-    const T* dtu;    ///< dt u
-    const T* dy;     ///< the gradient before the gate
+    T* dt;
+    T* dtu;          ///< dt u
+    T* dy;           ///< the gradient before the gate
     T* y;            ///< the output before the gate is added to it
     T* du_by_dt;     ///< Re sum lambda* gain B
     T* ddt_by_rate;  ///< Re sum e* A, in units of the rates
@@ -33,117 +40,172 @@ struct SelectiveSums {
     T* A;
     T* B;
     T* C;
-    std::size_t B_step;  ///< from one step to the next: 0 for constants, which are summed over steps
+    std::size_t
+        B_step;  ///< from one step to the next: 0 for constants, which are summed over steps
     std::size_t C_step;
 };
 
-/// Vectors that `selective_adjoint` keeps between its two directions.
-template <class Number, class Discretization>
-[[nodiscard]] constexpr std::size_t selective_kept() noexcept {
-    return (Discretization::has_gain ? 3 : 2) * selective_steps * selective_modes *
-           SelectiveLayout<Number>::vector;
-}
-
-/// Steps begin .. end - 1 of a tile, whose first state is `first` (null: zero). `carry` is the gradient of the state
-/// behind the last step on entry and of the first state on return.
-template <class Number, class Discretization, class Maps, class T>
-void selective_adjoint(const SelectiveMapRows<T>& B, const SelectiveMapRows<T>& C, const T* rates,
-                       const SelectiveAdjointRows<T>& rows, const SelectiveSums<T>& sums,
-                       std::size_t begin, std::size_t end, std::size_t modes, const T* first,
-                       T* carry, T* kept) noexcept {
+/// The adjoint of a stretch of steps for `packs` vectors of channels and `selective_modes` modes at a time.
+template <std::size_t packs, class Number, class Discretization, class Maps>
+class SelectiveAdjoint {
+    using T = RealOfNumber<Number>;
     using V = typename SelectiveVector<Number>::Vector;
     using P = simd::Pack<T>;
-    constexpr std::size_t w = simd::width<T>;
-    constexpr std::size_t vector = SelectiveLayout<Number>::vector;
-    constexpr std::size_t group = selective_modes;
-    constexpr std::size_t block = group * vector;
-    T* const states = kept;  // h_{t-1} at t
-    T* const decays = states + selective_steps * block;
-    T* const gains = decays + selective_steps * block;
-    const auto at = [](std::size_t t, std::size_t i) { return t * block + i * vector; };
+    static constexpr std::size_t w = simd::width<T>;
+    static constexpr std::size_t vector = SelectiveLayout<Number>::vector;
+    static constexpr std::size_t group = selective_modes;
+    static constexpr std::size_t many = packs * group;
+    static constexpr std::size_t block = many * vector;
+    static constexpr bool has_gain = Discretization::has_gain;
 
-    for (std::size_t n = 0; n < modes; n += group) {
-        V h[group];
-        V rate[group];
-        simd::unroll<group>([&](auto i) SSM_INLINE_LAMBDA {
-            h[i] = first == nullptr ? zero_vector<V>() : load_vector<V>(first + (n + i) * vector);
-            rate[i] = load_vector<V>(rates + (n + i) * vector);
-        });
-        for (std::size_t t = begin; t < end; ++t) {
-            const P dt = simd::load_aligned(rows.dt + t * w);
-            const P dtu = simd::load_aligned(rows.dtu + t * w);
-            P sum[2] = {simd::load_aligned(rows.y + t * w), P(T(0))};
-            simd::unroll<group>([&](auto i) SSM_INLINE_LAMBDA {
-                store_vector(states + at(t, i), h[i]);
-                V input = Maps::template at<V>(B, t, n + i) * dtu;
-                V decay;
-                if constexpr (Discretization::has_gain) {
-                    const auto d = Discretization::decay_and_gain(rate[i] * dt);
-                    decay = d.exp;
-                    input *= d.phi1;
-                    store_vector(gains + at(t, i), d.phi1);
-                } else {
-                    decay = Discretization::decay(rate[i] * dt);
-                }
-                store_vector(decays + at(t, i), decay);
-                h[i] = simd::fma(decay, h[i], input);
-                sum[i % 2] = real_fma(Maps::template at<V>(C, t, n + i), h[i], sum[i % 2]);
-            });
-            simd::store_aligned(rows.y + t * w, sum[0] + sum[1]);
-        }
+public:
+    /// Numbers of `kept`: states before and behind each step, decays and gains.
+    static constexpr std::size_t kept_size = ((has_gain ? 3 : 2) * selective_steps + 1) * block;
 
-        V lambda[group];
-        V dA[group];
-        simd::unroll<group>([&](auto i) SSM_INLINE_LAMBDA {
-            lambda[i] = load_vector<V>(carry + (n + i) * vector);
-            dA[i] = load_vector<V>(sums.A + (n + i) * vector);
-        });
-        for (std::size_t t = end; t-- > begin;) {
-            const P dt = simd::load_aligned(rows.dt + t * w);
-            const P dtu = simd::load_aligned(rows.dtu + t * w);
-            const P dy = simd::load_aligned(rows.dy + t * w);
-            P du = simd::load_aligned(rows.du_by_dt + t * w);
-            P by_rate = simd::load_aligned(rows.ddt_by_rate + t * w);
-            P by_u(T(0));
-            if constexpr (Discretization::has_gain)
-                by_u = simd::load_aligned(rows.ddt_by_u + t * w);
-            simd::unroll<group>([&](auto i) SSM_INLINE_LAMBDA {
-                T* const dB = sums.B + t * sums.B_step + (n + i) * vector;
-                T* const dC = sums.C + t * sums.C_step + (n + i) * vector;
-                const V b = Maps::template at<V>(B, t, n + i);
-                const V before = load_vector<V>(states + at(t, i));
-                const V decay = load_vector<V>(decays + at(t, i));
-                lambda[i] = dual_fma(Maps::template at<V>(C, t, n + i), dy, lambda[i]);
-                store_vector(dC, dual_fma(h[i], dy, load_vector<V>(dC)));
-                const V passed = dual_mul(decay, lambda[i]);
-                V e = dual_mul(before, passed);
-                if constexpr (Discretization::has_gain) {
-                    const V gain = load_vector<V>(gains + at(t, i));
-                    const V slope = Discretization::gain_derivative(rate[i] * dt, {decay, gain});
-                    store_vector(dB, simd::fma(dual_mul(gain, lambda[i]), dtu, load_vector<V>(dB)));
-                    du = real_dual_fma(gain * b, lambda[i], du);
-                    by_u = real_dual_fma(decay * b, lambda[i], by_u);
-                    by_rate = real_dual_fma(rate[i], e, by_rate);
-                    e += dual_mul(slope * b, lambda[i]) * dtu;
-                } else {
-                    store_vector(dB, simd::fma(lambda[i], dtu, load_vector<V>(dB)));
-                    du = real_dual_fma(b, lambda[i], du);
-                    by_rate = real_dual_fma(rate[i], e, by_rate);
-                }
-                dA[i] = simd::fma(e, dt, dA[i]);
-                lambda[i] = passed;
-                h[i] = before;
-            });
-            simd::store_aligned(rows.du_by_dt + t * w, du);
-            simd::store_aligned(rows.ddt_by_rate + t * w, by_rate);
-            if constexpr (Discretization::has_gain)
-                simd::store_aligned(rows.ddt_by_u + t * w, by_u);
+    SelectiveAdjoint(const SelectiveMapRows<T>& B, const SelectiveMapRows<T>& C, const T* rates,
+                     const SelectiveAdjointRows<T>& rows, const SelectiveSums<T>& sums,
+                     std::size_t modes, T* kept) noexcept
+        : B_(B),
+          C_(C),
+          rates_(rates),
+          rows_(rows),
+          sums_(sums),
+          modes_(modes),
+          states_(kept),
+          decays_(states_ + (selective_steps + 1) * block),
+          gains_(decays_ + selective_steps * block) {}
+
+    /// Steps begin .. end - 1 of the tile, whose first states are at `first` (null: zero). `carry` is the gradient of
+    /// the states behind the last step on entry and of the first states on return.
+    void run(std::size_t begin, std::size_t end, const T* first, T* carry) const noexcept {
+        for (std::size_t n = 0; n < modes_; n += group) {
+            compute_states(n, begin, end, first);
+            go_back(n, begin, end, carry);
         }
-        simd::unroll<group>([&](auto i) SSM_INLINE_LAMBDA {
-            store_vector(carry + (n + i) * vector, lambda[i]);
-            store_vector(sums.A + (n + i) * vector, dA[i]);
+    }
+
+private:
+    /// Vector i = (pack, mode) of a (pack, modes) array.
+    [[nodiscard]] SSM_INLINE std::size_t of(std::size_t n, std::size_t i) const noexcept {
+        return (i / group * modes_ + n + i % group) * vector;
+    }
+    [[nodiscard]] SSM_INLINE static std::size_t row(std::size_t p, std::size_t t) noexcept {
+        return (p * selective_steps + t) * w;
+    }
+
+    void compute_states(std::size_t n, std::size_t begin, std::size_t end,
+                        const T* first) const noexcept {
+        V h[many];
+        simd::unroll<many>([&](auto i) SSM_INLINE_LAMBDA {
+            h[i] = first == nullptr ? zero_vector<V>() : load_vector<V>(first + of(n, i));
+        });
+        for (std::size_t t = begin; t < end; ++t)
+            simd::unroll<packs>([&](auto p) SSM_INLINE_LAMBDA {
+                const P dt = simd::load_aligned(rows_.dt + row(p, t));
+                const P dtu = simd::load_aligned(rows_.dtu + row(p, t));
+                P sum[2] = {simd::load_aligned(rows_.y + row(p, t)), P(T(0))};
+                simd::unroll<group>([&](auto m) SSM_INLINE_LAMBDA {
+                    constexpr std::size_t i = p * group + m;
+                    const std::size_t at = t * block + i * vector;
+                    const V rate = load_vector<V>(rates_ + of(n, i));
+                    V input = Maps::template at<V>(B_, t, n + m) * dtu;
+                    V decay;
+                    if constexpr (has_gain) {
+                        const auto d = Discretization::decay_and_gain(rate * dt);
+                        decay = d.exp;
+                        input *= d.phi1;
+                        store_vector(gains_ + at, d.phi1);
+                    } else {
+                        decay = Discretization::decay(rate * dt);
+                    }
+                    store_vector(states_ + at, h[i]);
+                    store_vector(decays_ + at, decay);
+                    h[i] = simd::fma(decay, h[i], input);
+                    sum[m % 2] = real_fma(Maps::template at<V>(C_, t, n + m), h[i], sum[m % 2]);
+                });
+                simd::store_aligned(rows_.y + row(p, t), sum[0] + sum[1]);
+            });
+        simd::unroll<many>([&](auto i) SSM_INLINE_LAMBDA {
+            store_vector(states_ + end * block + i * vector, h[i]);
         });
     }
-}
+
+    void go_back(std::size_t n, std::size_t begin, std::size_t end, T* carry) const noexcept {
+        V lambda[many];
+        V dA[many];
+        simd::unroll<many>([&](auto i) SSM_INLINE_LAMBDA {
+            lambda[i] = load_vector<V>(carry + of(n, i));
+            dA[i] = load_vector<V>(sums_.A + of(n, i));
+        });
+        for (std::size_t t = end; t-- > begin;) {
+            P du[packs];
+            P by_rate[packs];
+            P by_u[packs];
+            simd::unroll<packs>([&](auto p) SSM_INLINE_LAMBDA {
+                du[p] = simd::load_aligned(rows_.du_by_dt + row(p, t));
+                by_rate[p] = simd::load_aligned(rows_.ddt_by_rate + row(p, t));
+                if constexpr (has_gain)
+                    by_u[p] = simd::load_aligned(rows_.ddt_by_u + row(p, t));
+            });
+            simd::unroll<group>([&](auto m) SSM_INLINE_LAMBDA {
+                T* const to_B = sums_.B + t * sums_.B_step + (n + m) * vector;
+                T* const to_C = sums_.C + t * sums_.C_step + (n + m) * vector;
+                V dB = load_vector<V>(to_B);
+                V dC = load_vector<V>(to_C);
+                const V b = Maps::template at<V>(B_, t, n + m);
+                const V c = Maps::template at<V>(C_, t, n + m);
+                simd::unroll<packs>([&](auto p) SSM_INLINE_LAMBDA {
+                    constexpr std::size_t i = p * group + m;
+                    const std::size_t at = t * block + i * vector;
+                    const P dt = simd::load_aligned(rows_.dt + row(p, t));
+                    const P dtu = simd::load_aligned(rows_.dtu + row(p, t));
+                    const P dy = simd::load_aligned(rows_.dy + row(p, t));
+                    const V rate = load_vector<V>(rates_ + of(n, i));
+                    const V decay = load_vector<V>(decays_ + at);
+                    dC = dual_fma(load_vector<V>(states_ + at + block), dy, dC);
+                    lambda[i] = dual_fma(c, dy, lambda[i]);
+                    const V passed = dual_mul(decay, lambda[i]);
+                    V e = dual_mul(load_vector<V>(states_ + at), passed);
+                    by_rate[p] = real_dual_fma(rate, e, by_rate[p]);
+                    if constexpr (has_gain) {
+                        const V gain = load_vector<V>(gains_ + at);
+                        const V slope = Discretization::gain_derivative(rate * dt, {decay, gain});
+                        dB = simd::fma(dual_mul(gain, lambda[i]), dtu, dB);
+                        du[p] = real_dual_fma(gain * b, lambda[i], du[p]);
+                        by_u[p] = real_dual_fma(decay * b, lambda[i], by_u[p]);
+                        e += dual_mul(slope * b, lambda[i]) * dtu;
+                    } else {
+                        dB = simd::fma(lambda[i], dtu, dB);
+                        du[p] = real_dual_fma(b, lambda[i], du[p]);
+                    }
+                    dA[i] = simd::fma(e, dt, dA[i]);
+                    lambda[i] = passed;
+                });
+                store_vector(to_B, dB);
+                store_vector(to_C, dC);
+            });
+            simd::unroll<packs>([&](auto p) SSM_INLINE_LAMBDA {
+                simd::store_aligned(rows_.du_by_dt + row(p, t), du[p]);
+                simd::store_aligned(rows_.ddt_by_rate + row(p, t), by_rate[p]);
+                if constexpr (has_gain)
+                    simd::store_aligned(rows_.ddt_by_u + row(p, t), by_u[p]);
+            });
+        }
+        simd::unroll<many>([&](auto i) SSM_INLINE_LAMBDA {
+            store_vector(carry + of(n, i), lambda[i]);
+            store_vector(sums_.A + of(n, i), dA[i]);
+        });
+    }
+
+    const SelectiveMapRows<T>& B_;
+    const SelectiveMapRows<T>& C_;
+    const T* rates_;
+    const SelectiveAdjointRows<T>& rows_;
+    const SelectiveSums<T>& sums_;
+    std::size_t modes_;
+    T* states_;
+    T* decays_;
+    T* gains_;
+};
 
 }  // namespace ssm::detail

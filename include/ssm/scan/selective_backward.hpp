@@ -21,6 +21,9 @@
 #include <ssm/simd/pack.hpp>
 #include <ssm/simd/partial.hpp>
 #include <ssm/simd/prefetch.hpp>
+#include <ssm/simd/sigmoid.hpp>
+#include <ssm/simd/transpose.hpp>
+#include <ssm/simd/unroll.hpp>
 
 namespace ssm {
 
@@ -48,13 +51,13 @@ private:
 /// step.
 template <class T>
 struct SelectiveResult {
-    T* A;            ///< (vector, modes) vectors
-    T* B;            ///< the same, of a constant B
-    T* C;            ///< the same, of a constant C
-    T* D;            ///< (vector)
-    T* delta_bias;   ///< (vector)
-    T* B_rows;       ///< (L, map) numbers, of a B that varies
-    T* C_rows;       ///< the same of C
+    T* A;           ///< (vector, modes) vectors
+    T* B;           ///< the same, of a constant B
+    T* C;           ///< the same, of a constant C
+    T* D;           ///< (vector)
+    T* delta_bias;  ///< (vector)
+    T* B_rows;      ///< (L, map) numbers, of a B that varies
+    T* C_rows;      ///< the same of C
 };
 
 /// How the backward is cut: tasks are sequences times blocks of neighbouring tiles of a section.
@@ -116,16 +119,18 @@ class SelectiveBackwardBlock {
     using Layout = SelectiveLayout<Number>;
     using Blocks = SelectiveBlocks<Number>;
     static constexpr std::size_t w = simd::width<T>;
-    static constexpr std::size_t row_size = selective_steps * w;
+    static constexpr std::size_t pair = selective_pair<Maps>;
+    static constexpr std::size_t row_size = pair * selective_steps * w;
+    template <std::size_t packs>
+    using Adjoint = SelectiveAdjoint<packs, Number, Discretization, Maps>;
     static constexpr T weight = SelectiveVector<Number>::weight;
 
 public:
     /// Scratch numbers of one task.
     [[nodiscard]] static std::size_t scratch(const Blocks& blocks) noexcept {
         const Layout& layout = blocks.layout;
-        return blocks.vectors * 4 * layout.state() + 7 * row_size +
-               selective_kept<Number, Discretization>() +
-               selective_steps * 2 * (layout.state() + layout.map());
+        return blocks.vectors * 4 * layout.state() + 9 * row_size + Adjoint<pair>::kept_size +
+               selective_steps * (2 * layout.state() + 3 * layout.map());
     }
 
     SelectiveBackwardBlock(const SelectiveSystem<Number>& system,
@@ -146,13 +151,14 @@ public:
         carry_ = piece(blocks.vectors * layout_.state());
         B_vectors_ = piece(blocks.vectors * layout_.state());
         C_vectors_ = piece(blocks.vectors * layout_.state());
-        for (T** row : {&dt_, &dtu_, &dy_, &y_, &du_by_dt_, &by_rate_, &by_u_})
+        for (T** row : {&dt_, &dtu_, &dy_, &y_, &du_by_dt_, &by_rate_, &by_u_, &slope_, &dgate_})
             *row = piece(row_size);
-        kept_ = piece(selective_kept<Number, Discretization>());
+        kept_ = piece(Adjoint<pair>::kept_size);
         B_sums_ = piece(selective_steps * layout_.state());
         C_sums_ = piece(selective_steps * layout_.state());
         B_rows_ = piece(selective_steps * layout_.map());
         C_rows_ = piece(selective_steps * layout_.map());
+        lane_sums_ = piece(selective_steps * layout_.map());
         std::fill_n(result_.A, blocks.vectors * (3 * layout_.state() + 2 * w), T(0));
         load_weights();
     }
@@ -195,12 +201,13 @@ private:
             pack_rates(system_, channel, lanes, layout_, static_cast<T>(Discretization::unit(V{})),
                        rates_ + at);
             if (input_.B.is_constant())
-                pack_vectors<Number>(input_.B.data + channel, system_.channels, system_.modes,
-                                     lanes, layout_, [](V x) { return x; }, B_vectors_ + at);
+                pack_vectors<Number>(
+                    input_.B.data + channel, system_.channels, system_.modes, lanes, layout_,
+                    [](V x) { return x; }, B_vectors_ + at);
             if (input_.C.is_constant())
-                pack_vectors<Number>(input_.C.data + channel, system_.channels, system_.modes,
-                                     lanes, layout_, [](V x) { return x * P(weight); },
-                                     C_vectors_ + at);
+                pack_vectors<Number>(
+                    input_.C.data + channel, system_.channels, system_.modes, lanes, layout_,
+                    [](V x) { return x * P(weight); }, C_vectors_ + at);
         });
     }
 
@@ -216,45 +223,58 @@ private:
                              C_rows_);
         std::fill_n(B_sums_, steps * layout_.state(), T(0));
         std::fill_n(C_sums_, steps * layout_.state(), T(0));
-        for_each_vector([&](std::size_t p, std::size_t channel, std::size_t lanes) {
-            const T* checkpoint =
-                checkpoints + p / packs * tile_stride +
-                (begin / selective_steps * packs + p % packs) * layout_.state();
-            prepare(row, steps, channel, lanes, dy.data());
-            go_back(p, b, begin, end, checkpoint, context);
-            finish(p, row, steps, channel, lanes, dy.data());
-        });
+        for (T* sum : {du_by_dt_, by_rate_, by_u_})
+            std::fill_n(sum, row_size, T(0));
+        for (std::size_t p = 0; p * w < count_; p += pair) {
+            const std::size_t channels = std::min(pair * w, count_ - p * w);
+            const T* checkpoint = checkpoints + p / packs * tile_stride +
+                                  (begin / selective_steps * packs + p % packs) * layout_.state();
+            prepare(row, steps, first_ + p * w, channels, dy.data());
+            if (channels > w)
+                go_back<pair>(p, b, begin, end, checkpoint, context);
+            else
+                go_back<1>(p, b, begin, end, checkpoint, context);
+            finish(p, row, steps, first_ + p * w, channels);
+        }
         sum_channels(input_.B, B_sums_, begin, steps, T(1), result_.B_rows);
         sum_channels(input_.C, C_sums_, begin, steps, weight, result_.C_rows);
     }
 
-    /// Loads what one vector of channels needs, and asks for what the next one will.
-    void prepare(std::size_t row, std::size_t steps, std::size_t channel, std::size_t lanes_used,
+    /// Loads what a pair of vectors of channels needs, and asks for what the next one will.
+    void prepare(std::size_t row, std::size_t steps, std::size_t channel, std::size_t channels,
                  const T* dy) noexcept {
-        const SelectiveTimestep<T> timestep{system_.delta_bias, system_.softplus};
-        simd::for_each_pack<T>(lanes_used, [&](auto lanes, std::size_t) SSM_INLINE_LAMBDA {
-            const P bias = weight_of(lanes, system_.delta_bias, channel);
-            const P skip = weight_of(lanes, system_.D, channel);
+        simd::for_each_pack<T>(channels, [&](auto lanes, std::size_t i) SSM_INLINE_LAMBDA {
+            const P bias = weight_of(lanes, system_.delta_bias, channel + i);
+            const P skip = weight_of(lanes, system_.D, channel + i);
             for (std::size_t t = 0; t < steps; ++t) {
-                const std::size_t at = (row + t) * system_.channels + channel;
-                simd::prefetch(input_.u.data() + at + w);
-                simd::prefetch(input_.delta.data() + at + w);
-                simd::prefetch(dy + at + w);
+                const std::size_t at = (row + t) * system_.channels + channel + i;
+                const std::size_t to = i * selective_steps + t * w;
+                const std::size_t ahead = at + pair * w;
+                simd::prefetch(input_.u.data() + ahead);
+                simd::prefetch(input_.delta.data() + ahead);
+                simd::prefetch(dy + ahead);
                 const P x = lanes.load(input_.u.data() + at);
-                const P dt = timestep(lanes.load(input_.delta.data() + at), bias);
+                const P raw = lanes.load(input_.delta.data() + at) + bias;
+                const P dt = system_.softplus ? simd::softplus(raw) : raw;
                 P g = lanes.load(dy + at);
+                P dgate(T(0));
                 if (!input_.z.empty()) {
-                    simd::prefetch(input_.z.data() + at + w);
-                    g *= math::Silu{}(lanes.load(input_.z.data() + at));
+                    simd::prefetch(input_.z.data() + ahead);
+                    const P z = lanes.load(input_.z.data() + at);
+                    const P s = simd::sigmoid(z);  // once for the gate and its derivative
+                    const P low = simd::max(P(T(-800)), z);
+                    dgate = g * simd::fma(s * simd::min(P(T(800)), low), P(T(1)) - s, s);
+                    g *= low * s;
                 }
-                simd::store_aligned(dt_ + t * w, dt);
-                simd::store_aligned(dtu_ + t * w, dt * x);
-                simd::store_aligned(dy_ + t * w, g);
-                simd::store_aligned(y_ + t * w, skip * x);
+                simd::store_aligned(dt_ + to, dt);
+                simd::store_aligned(slope_ + to,
+                                    system_.softplus ? math::Softplus{}.derivative(raw) : P(T(1)));
+                simd::store_aligned(dtu_ + to, dt * x);
+                simd::store_aligned(dy_ + to, g);
+                simd::store_aligned(dgate_ + to, dgate);
+                simd::store_aligned(y_ + to, skip * x);
             }
         });
-        for (T* sum : {du_by_dt_, by_rate_, by_u_})
-            std::fill_n(sum, steps * w, T(0));
     }
 
     template <class Lanes>
@@ -264,6 +284,7 @@ private:
     }
 
     /// The adjoint between resets, from the last to the first.
+    template <std::size_t packs>
     void go_back(std::size_t p, std::size_t b, std::size_t begin, std::size_t end,
                  const T* checkpoint, const Context& context) noexcept {
         const auto rows_of = [&](const SelectiveMap<const Number>& map, const T* rows,
@@ -278,43 +299,47 @@ private:
         const SelectiveSums<T> sums{result_.A + state, sums_B ? result_.B + state : B_sums_,
                                     sums_C ? result_.C + state : C_sums_,
                                     sums_B ? 0 : layout_.state(), sums_C ? 0 : layout_.state()};
+        const SelectiveMapRows<T> B = rows_of(input_.B, B_rows_, B_vectors_);
+        const SelectiveMapRows<T> C = rows_of(input_.C, C_rows_, C_vectors_);
+        const SelectiveAdjointRows<T> rows{dt_, dtu_, dy_, y_, du_by_dt_, by_rate_, by_u_};
+        const Adjoint<packs> adjoint(B, C, rates_ + state, rows, sums, layout_.modes, kept_);
         for (std::size_t last = end; last > begin;) {
             std::size_t first = last - 1;
             while (first > begin && !context.resets_at(b, first))
                 --first;
             const bool fresh = context.resets_at(b, first);
-            selective_adjoint<Number, Discretization, Maps, T>(
-                rows_of(input_.B, B_rows_, B_vectors_), rows_of(input_.C, C_rows_, C_vectors_),
-                rates_ + state, {dt_, dtu_, dy_, y_, du_by_dt_, by_rate_, by_u_}, sums,
-                first - begin, last - begin, layout_.modes, fresh ? nullptr : checkpoint,
-                carry_ + state, kept_);
+            adjoint.run(first - begin, last - begin, fresh ? nullptr : checkpoint, carry_ + state);
             if (fresh)
-                std::fill_n(carry_ + state, layout_.state(), T(0));
+                std::fill_n(carry_ + state, packs * layout_.state(), T(0));
             last = first;
         }
     }
 
-    /// The gradients of u, delta and z, and the sums for D and the bias.
+    /// The gradients of u, delta and z, and the sums for D and the bias. Clears the sums of a tile for the next one.
     void finish(std::size_t p, std::size_t row, std::size_t steps, std::size_t channel,
-                std::size_t lanes_used, const T* dy) noexcept {
-        const SelectiveTimestep<T> timestep{system_.delta_bias, system_.softplus};
+                std::size_t channels) noexcept {
         const P per_unit(T(1) / static_cast<T>(Discretization::unit(V{})));
-        const T* by_u = Discretization::has_gain ? by_u_ : du_by_dt_;
-        simd::for_each_pack<T>(lanes_used, [&](auto lanes, std::size_t) SSM_INLINE_LAMBDA {
-            const P bias = weight_of(lanes, system_.delta_bias, channel);
-            const P skip = weight_of(lanes, system_.D, channel);
-            P D_sum = simd::load_aligned(result_.D + p * w);
-            P bias_sum = simd::load_aligned(result_.delta_bias + p * w);
+        simd::for_each_pack<T>(channels, [&](auto lanes, std::size_t i) SSM_INLINE_LAMBDA {
+            const P skip = weight_of(lanes, system_.D, channel + i);
+            T* const D_sums = result_.D + p * w + i;
+            T* const bias_sums = result_.delta_bias + p * w + i;
+            P D_sum = simd::load_aligned(D_sums);
+            P bias_sum = simd::load_aligned(bias_sums);
+            const auto taken = [](T* row_data) {
+                const P value = simd::load_aligned(row_data);
+                simd::store_aligned(row_data, P(T(0)));
+                return value;
+            };
             for (std::size_t t = 0; t < steps; ++t) {
-                const std::size_t at = (row + t) * system_.channels + channel;
+                const std::size_t at = (row + t) * system_.channels + channel + i;
+                const std::size_t from = i * selective_steps + t * w;
                 const P x = lanes.load(input_.u.data() + at);
-                const P g = simd::load_aligned(dy_ + t * w);
-                const P du = simd::fma(simd::load_aligned(dt_ + t * w),
-                                       simd::load_aligned(du_by_dt_ + t * w), skip * g);
-                const P ddt = simd::fma(simd::load_aligned(by_rate_ + t * w), per_unit,
-                                        x * simd::load_aligned(by_u + t * w));
-                const P ddelta =
-                    ddt * timestep.derivative(lanes.load(input_.delta.data() + at), bias);
+                const P g = simd::load_aligned(dy_ + from);
+                const P by_dt = taken(du_by_dt_ + from);
+                const P by_u = Discretization::has_gain ? taken(by_u_ + from) : by_dt;
+                const P du = simd::fma(simd::load_aligned(dt_ + from), by_dt, skip * g);
+                const P ddelta = simd::fma(taken(by_rate_ + from), per_unit, x * by_u) *
+                                 simd::load_aligned(slope_ + from);
                 D_sum = simd::fma(g, x, D_sum);
                 bias_sum += ddelta;
                 if (!gradient_.u.empty())
@@ -323,12 +348,10 @@ private:
                     lanes.store(gradient_.delta.data() + at, ddelta);
                 if (!gradient_.z.empty())
                     lanes.store(gradient_.z.data() + at,
-                                lanes.load(dy + at) * simd::load_aligned(y_ + t * w) *
-                                    math::Silu{}.derivative(lanes.load(input_.z.data() + at)));
+                                simd::load_aligned(dgate_ + from) * simd::load_aligned(y_ + from));
             }
-            // Lanes without a channel hold softplus(0) for dt, and a gradient of 0.
-            simd::store_aligned(result_.D + p * w, D_sum);
-            simd::store_aligned(result_.delta_bias + p * w, bias_sum);
+            simd::store_aligned(D_sums, D_sum);
+            simd::store_aligned(bias_sums, bias_sum);
         });
     }
 
@@ -336,14 +359,29 @@ private:
                       std::size_t steps, T scale, T* rows) noexcept {
         if (map.is_constant())
             return;
+        const std::size_t numbers = layout_.modes * Layout::parts;
+        sum_all_lanes(sums, steps * numbers, lane_sums_);
         for (std::size_t t = 0; t < steps; ++t)
-            for (std::size_t n = 0; n < system_.modes; ++n) {
-                const Number sum =
-                    sum_lanes(load_vector<V>(sums + t * layout_.state() + n * Layout::vector));
-                for (std::size_t part = 0; part < Layout::parts; ++part)
-                    rows[(begin + t) * layout_.map() + n * Layout::parts + part] =
-                        scale * part_of(sum, part);
-            }
+            for (std::size_t i = 0; i < numbers; ++i)
+                rows[(begin + t) * layout_.map() + i] = scale * lane_sums_[t * numbers + i];
+    }
+
+    /// The sum over the lanes of each of `count` vectors.
+    static void sum_all_lanes(const T* vectors, std::size_t count, T* sums) noexcept {
+        std::size_t i = 0;
+        for (; i + w <= count; i += w) {
+            P rows[w];
+            simd::unroll<w>([&](auto j) SSM_INLINE_LAMBDA {
+                rows[j] = simd::load_aligned(vectors + (i + j) * w);
+            });
+            simd::transpose(rows);
+            for (std::size_t half = w / 2; half > 0; half /= 2)
+                for (std::size_t j = 0; j < half; ++j)
+                    rows[j] += rows[j + half];
+            simd::store(sums + i, rows[0]);
+        }
+        for (; i < count; ++i)
+            sums[i] = simd::reduce_add(simd::load_aligned(vectors + i * w));
     }
 
     const SelectiveSystem<Number>& system_;
@@ -366,11 +404,14 @@ private:
     T* du_by_dt_;
     T* by_rate_;
     T* by_u_;
+    T* slope_;
+    T* dgate_;
     T* kept_;
     T* B_sums_;
     T* C_sums_;
     T* B_rows_;
     T* C_rows_;
+    T* lane_sums_;
 };
 
 /// Adds the parts that tasks computed of one sum over channels, in order: row b L + l of dB or dC.
@@ -412,8 +453,7 @@ void add_selective_vectors(const T* vectors, std::size_t channel, std::size_t co
         for (std::size_t n = 0; n < modes; ++n) {
             const std::size_t lanes = std::min(w, count - i);
             const std::size_t at = n * channels + channel + i;
-            const V sum =
-                load_vector<V>(vectors + i / w * layout.state() + n * layout.vector);
+            const V sum = load_vector<V>(vectors + i / w * layout.state() + n * layout.vector);
             scatter(to + at, gather(to + at, lanes) + f(sum, at, lanes), lanes);
         }
 }
@@ -506,10 +546,9 @@ void check_selective_gradient(const SelectiveInput<Number>& input,
     require<ShapeError>(gradient.u.empty() || gradient.u.shape() == shape, what,
                         ": the gradient of u has shape ", gradient.u.shape(), ", expected ", shape);
     require<ShapeError>(gradient.delta.empty() || gradient.delta.shape() == shape, what,
-                        ": the gradient of delta has shape ", gradient.delta.shape(),
-                        ", expected ", shape);
-    require<ShapeError>(gradient.z.empty() ||
-                            (gradient.z.shape() == shape && !input.z.empty()),
+                        ": the gradient of delta has shape ", gradient.delta.shape(), ", expected ",
+                        shape);
+    require<ShapeError>(gradient.z.empty() || (gradient.z.shape() == shape && !input.z.empty()),
                         what, ": the gradient of z has shape ", gradient.z.shape(), ", expected ",
                         input.z.shape());
     require<ShapeError>(gradient.B.data == nullptr || gradient.B.groups == input.B.groups, what,

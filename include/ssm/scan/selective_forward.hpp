@@ -82,8 +82,8 @@ void selective_states(const SelectiveMapRows<T>& B, const SelectiveMapRows<T>& C
             });
             simd::store_aligned(rows.y + t * w, sum[0] + sum[1]);
         }
-        simd::unroll<group>([&](auto i)
-                                SSM_INLINE_LAMBDA { store_vector(states + (n + i) * vector, h[i]); });
+        simd::unroll<group>(
+            [&](auto i) SSM_INLINE_LAMBDA { store_vector(states + (n + i) * vector, h[i]); });
     }
 }
 
@@ -135,9 +135,9 @@ public:
     void run(std::size_t b, BatchView<T> y, Number* state, T* checkpoints,
              const Context& context) noexcept {
         for_each_vector([&](std::size_t p, std::size_t channel, std::size_t lanes) {
-            pack_vectors<Number>(state == nullptr ? nullptr : state + channel, system_.channels,
-                                 system_.modes, lanes, layout_, [](V x) { return x; },
-                                 states_ + p * layout_.state());
+            pack_vectors<Number>(
+                state == nullptr ? nullptr : state + channel, system_.channels, system_.modes,
+                lanes, layout_, [](V x) { return x; }, states_ + p * layout_.state());
         });
         const std::size_t valid = context.valid_length(b, y.length());
         const std::size_t size = packs * layout_.state();
@@ -148,14 +148,14 @@ public:
                 std::copy_n(states_, size, checkpoints + begin / selective_steps * size);
             load_maps(row, end - begin);
             prepare(row, end - begin);
-            for_each_segment(
-                context, b, begin, end, [&](std::size_t from, std::size_t to, bool fresh) {
-                    if (fresh)
-                        std::fill_n(states_, size, T(0));
-                    for_each_vector([&](std::size_t p, std::size_t, std::size_t) {
-                        advance(p, from - begin, to - begin);
-                    });
-                });
+            for_each_segment(context, b, begin, end,
+                             [&](std::size_t from, std::size_t to, bool fresh) {
+                                 if (fresh)
+                                     std::fill_n(states_, size, T(0));
+                                 for_each_vector([&](std::size_t p, std::size_t, std::size_t) {
+                                     advance(p, from - begin, to - begin);
+                                 });
+                             });
             finish(row, end - begin, y);
         }
         if (state != nullptr)
@@ -181,12 +181,13 @@ private:
             pack_rates(system_, channel, lanes, layout_, static_cast<T>(Discretization::unit(V{})),
                        rates_ + at);
             if (input_.B.is_constant())
-                pack_vectors<Number>(input_.B.data + channel, system_.channels, system_.modes,
-                                     lanes, layout_, [](V x) { return x; }, B_vectors_ + at);
+                pack_vectors<Number>(
+                    input_.B.data + channel, system_.channels, system_.modes, lanes, layout_,
+                    [](V x) { return x; }, B_vectors_ + at);
             if (input_.C.is_constant())
-                pack_vectors<Number>(input_.C.data + channel, system_.channels, system_.modes,
-                                     lanes, layout_, [](V x) { return x * P(weight); },
-                                     C_vectors_ + at);
+                pack_vectors<Number>(
+                    input_.C.data + channel, system_.channels, system_.modes, lanes, layout_,
+                    [](V x) { return x * P(weight); }, C_vectors_ + at);
         });
     }
 
@@ -208,7 +209,7 @@ private:
     /// dt, dt u and D u of the steps from row `row` on. Asks for the rows of the next tile: a row is so far from the
     /// next that the processor does not see it coming.
     void prepare(std::size_t row, std::size_t steps) noexcept {
-        const SelectiveTimestep<T> timestep{system_.delta_bias, system_.softplus};
+        const SelectiveTimestep<T> timestep{system_.softplus};
         for (std::size_t t = 0; t < steps; ++t) {
             const std::size_t at = (row + t) * system_.channels + first_;
             const std::size_t ahead = at + selective_steps * system_.channels;

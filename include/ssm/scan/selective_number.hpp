@@ -83,7 +83,8 @@ template <class T>
     return a * b;
 }
 template <class P>
-[[nodiscard]] SSM_INLINE simd::Complex<P> dual_mul(simd::Complex<P> a, simd::Complex<P> b) noexcept {
+[[nodiscard]] SSM_INLINE simd::Complex<P> dual_mul(simd::Complex<P> a,
+                                                   simd::Complex<P> b) noexcept {
     return simd::conj_mul(a, b);
 }
 
@@ -153,16 +154,6 @@ SSM_INLINE void scatter(std::complex<T>* p, simd::Complex<simd::Pack<T>> x,
     simd::store(im, x.im);
     for (std::size_t i = 0; i < count; ++i)
         p[i] = {re[i], im[i]};
-}
-
-/// The sum over all lanes.
-template <class T>
-[[nodiscard]] SSM_INLINE T sum_lanes(simd::Pack<T> x) noexcept {
-    return simd::reduce_add(x);
-}
-template <class T>
-[[nodiscard]] SSM_INLINE std::complex<T> sum_lanes(simd::Complex<simd::Pack<T>> x) noexcept {
-    return {simd::reduce_add(x.re), simd::reduce_add(x.im)};
 }
 
 /// Real and imaginary part (0 for real numbers) of a number.

@@ -74,7 +74,7 @@ void selective_step(const SelectiveSystem<Number>& system, const SelectiveInput<
                     BatchView<T> y, Number* state) noexcept {
     using P = simd::Pack<T>;
     const detail::SelectiveSections sections = detail::selective_sections(system, input);
-    const detail::SelectiveTimestep<T> timestep{system.delta_bias, system.softplus};
+    const detail::SelectiveTimestep<T> timestep{system.softplus};
     for (std::size_t b = 0; b < y.batch(); ++b)
         for (std::size_t section = 0; section < sections.count; ++section)
             for (std::size_t i = 0; i < sections.channels; i += simd::width<T>) {
@@ -85,13 +85,12 @@ void selective_step(const SelectiveSystem<Number>& system, const SelectiveInput<
                                            : detail::gather(data + b * stride + channel, lanes);
                 };
                 const P u = row(input.u.data(), system.channels);
-                const P dt = timestep(row(input.delta.data(), system.channels),
-                                      row(system.delta_bias, 0));
+                const P dt =
+                    timestep(row(input.delta.data(), system.channels), row(system.delta_bias, 0));
                 const P sum = detail::selective_step_vector<Number, Discretization>(
                     system, input, sections, b, section, channel, lanes, dt, u,
                     state + b * system.modes * system.channels);
-                P v = simd::fma(sum, detail::SelectiveVector<Number>::weight,
-                                row(system.D, 0) * u);
+                P v = simd::fma(sum, detail::SelectiveVector<Number>::weight, row(system.D, 0) * u);
                 if (!input.z.empty())
                     v *= math::Silu{}(row(input.z.data(), system.channels));
                 detail::scatter(y.data() + b * system.channels + channel, v, lanes);

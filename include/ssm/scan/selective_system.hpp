@@ -43,7 +43,8 @@ struct SelectiveSystem {
     std::size_t channels = 0;
     std::size_t modes = 0;
     const Number* A = nullptr;
-    bool log_A = false;  ///< A holds log(-A), as Mamba stores it; its gradient then is that of the log
+    bool log_A =
+        false;  ///< A holds log(-A), as Mamba stores it; its gradient then is that of the log
     const Real* D = nullptr;
     const Real* delta_bias = nullptr;
     bool softplus = false;
@@ -86,15 +87,16 @@ template <class Number>
 struct SelectiveGradient {
     using Real = detail::RealOfNumber<Number>;
 
-    BatchView<Real> u;      ///< overwritten
-    BatchView<Real> delta;  ///< overwritten
-    SelectiveMap<Number> B{};  ///< overwritten; added to if B is constant
-    SelectiveMap<Number> C{};  ///< overwritten; added to if C is constant
-    BatchView<Real> z{};       ///< overwritten
+    BatchView<Real> u;           ///< overwritten
+    BatchView<Real> delta;       ///< overwritten
+    SelectiveMap<Number> B{};    ///< overwritten; added to if B is constant
+    SelectiveMap<Number> C{};    ///< overwritten; added to if C is constant
+    BatchView<Real> z{};         ///< overwritten
     Number* A = nullptr;         ///< added to
     Real* D = nullptr;           ///< added to
     Real* delta_bias = nullptr;  ///< added to
-    Number* state = nullptr;  ///< that of the last state on entry, that of the first on return; null: zeros
+    Number* state =
+        nullptr;  ///< that of the last state on entry, that of the first on return; null: zeros
 };
 
 namespace detail {

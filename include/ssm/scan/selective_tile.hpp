@@ -83,8 +83,7 @@ void pack_map(const SelectiveMap<const Number>& map, std::size_t row, std::size_
         T* target = to + t * layout.map();
         for (std::size_t part = 0; part < layout.parts; ++part)
             for (std::size_t n = 0; n < layout.modes; ++n)
-                target[part * layout.modes + n] =
-                    n < modes ? scale * part_of(from[n], part) : T(0);
+                target[part * layout.modes + n] = n < modes ? scale * part_of(from[n], part) : T(0);
     }
 }
 
@@ -94,9 +93,9 @@ void pack_vectors(const Number* from, std::size_t channels, std::size_t modes, s
                   const SelectiveLayout<Number>& layout, F&& f, T* to) noexcept {
     using V = typename SelectiveVector<Number>::Vector;
     for (std::size_t n = 0; n < layout.modes; ++n)
-        store_vector(to + n * layout.vector,
-                     n < modes && from != nullptr ? f(gather(from + n * channels, count))
-                                                  : zero_vector<V>());
+        store_vector(to + n * layout.vector, n < modes && from != nullptr
+                                                 ? f(gather(from + n * channels, count))
+                                                 : zero_vector<V>());
 }
 
 /// A of the system as the kernels want it: times `unit`, and minus the exponential of a logarithm.
@@ -144,19 +143,14 @@ struct SelectiveTiles {
     }
 };
 
-/// dt_t and its derivative by delta.
+/// dt_t of delta_t.
 template <class T>
 struct SelectiveTimestep {
-    const T* bias;
     bool softplus;
 
     [[nodiscard]] SSM_INLINE simd::Pack<T> operator()(simd::Pack<T> delta,
                                                       simd::Pack<T> shift) const noexcept {
         return softplus ? simd::softplus(delta + shift) : delta + shift;
-    }
-    [[nodiscard]] SSM_INLINE simd::Pack<T> derivative(simd::Pack<T> delta,
-                                                      simd::Pack<T> shift) const noexcept {
-        return softplus ? math::Softplus{}.derivative(delta + shift) : simd::Pack<T>(T(1));
     }
 };
 
