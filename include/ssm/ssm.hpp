@@ -126,9 +126,12 @@
 #include <ssm/math/tridiagonal.hpp>
 #include <ssm/model/classifier.hpp>
 #include <ssm/model/gated_block.hpp>
+#include <ssm/model/generate.hpp>
+#include <ssm/model/language_model.hpp>
 #include <ssm/model/lssl.hpp>
 #include <ssm/model/repeat.hpp>
 #include <ssm/model/residual.hpp>
+#include <ssm/model/sampling.hpp>
 #include <ssm/model/self_gate.hpp>
 #include <ssm/model/sequential.hpp>
 #include <ssm/model/spacetime.hpp>
@@ -232,6 +235,8 @@
 #if __has_include(<nlohmann/json.hpp>)
 #include <ssm/io/checkpoint.hpp>
 #include <ssm/io/dtype.hpp>
+#include <ssm/io/hugging_face.hpp>
+#include <ssm/io/hugging_face_config.hpp>
 #include <ssm/io/load.hpp>
 #include <ssm/io/mapped_file.hpp>
 #include <ssm/io/names/s5.hpp>

@@ -17,6 +17,7 @@ struct GoldenUnsupported {
 
 inline const std::vector<GoldenUnsupported> golden_unsupported = {
     // {"family", "pattern", "reason"},
+    {"lm", "jamba*", "hybrids with attention: the library is about what replaces it"},
     {"nn", "layers*/attention.*", "the library has no attention: it is about what replaces it"},
     {"nn", "layers*/conv1d_same.*",
      "convolutions are causal and depthwise, or of width 1 (Linear)"},

@@ -124,6 +124,12 @@ public:
     struct State {
         friend bool operator==(const State& a, const State& b) { return a.values == b.values; }
 
+        /// What is remembered alone: the system is made anew from the weights.
+        template <class Visitor, class... States>
+        static void visit_numbers(Visitor&& visitor, States&... states) {
+            visitor("values", states.values...);
+        }
+
         std::shared_ptr<const Stream> system;  ///< shared by forks
         typename Stream::State values;
     };

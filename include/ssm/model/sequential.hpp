@@ -28,6 +28,20 @@ struct SequentialState {
     ScratchRows<T> rows;
 
     friend bool operator==(const SequentialState&, const SequentialState&) = default;
+
+    template <class Visitor, class... States>
+    static void visit_numbers(Visitor&& visitor, States&... states) {
+        [&]<std::size_t... I>(std::index_sequence<I...>) {
+            (visit_part<I>(visitor, states...), ...);
+        }
+        (std::index_sequence_for<Layers...>{});
+    }
+
+private:
+    template <std::size_t I, class Visitor, class... States>
+    static void visit_part(Visitor& visitor, States&... states) {
+        visitor(std::to_string(I), std::get<I>(states.parts)...);
+    }
 };
 
 template <class T, class... Layers>

@@ -34,9 +34,9 @@ inline constexpr std::size_t selective_block = 8;
 
 /// Hands out pieces of a task's scratch memory.
 template <class T>
-class Pieces {
+class SelectivePieces {
 public:
-    explicit Pieces(T* memory) noexcept : memory_(memory) {}
+    explicit SelectivePieces(T* memory) noexcept : memory_(memory) {}
     [[nodiscard]] T* operator()(std::size_t numbers) noexcept {
         T* piece = memory_;
         memory_ += numbers;
@@ -97,7 +97,7 @@ struct SelectiveBlocks {
         return vectors * (3 * layout.state() + 2 * w) + 2 * length * layout.map();
     }
     [[nodiscard]] SelectiveResult<T> result(T* memory) const noexcept {
-        Pieces<T> piece(memory);
+        SelectivePieces<T> piece(memory);
         SelectiveResult<T> r{};
         r.A = piece(vectors * layout.state());
         r.B = piece(vectors * layout.state());
@@ -146,7 +146,7 @@ public:
           count_(blocks.channels(block)),
           B_group_(blocks.tiles.sections.B_group(blocks.section(block))),
           C_group_(blocks.tiles.sections.C_group(blocks.section(block))) {
-        Pieces<T> piece(memory);
+        SelectivePieces<T> piece(memory);
         rates_ = piece(blocks.vectors * layout_.state());
         carry_ = piece(blocks.vectors * layout_.state());
         B_vectors_ = piece(blocks.vectors * layout_.state());
