@@ -55,7 +55,8 @@ TEST_CASE("prompts of different lengths are continued as each would be alone, to
     CHECK(called == texts);
     for (std::size_t b = 0; b < prompts.size(); ++b) {
         CHECK(texts[b] == greedy(model, prompts[b], 12));
-        CHECK(texts[b] == generate(model, std::vector<Tokens>{prompts[b]}, {.tokens = 12}, workspace)[0]);
+        CHECK(texts[b] ==
+              generate(model, std::vector<Tokens>{prompts[b]}, {.tokens = 12}, workspace)[0]);
     }
 }
 

@@ -21,7 +21,7 @@
 #include <ssm/core/weights.hpp>
 #include <ssm/core/workspace.hpp>
 #include <ssm/layer/detail/mimo_intervals.hpp>
-#include <ssm/layer/detail/mimo_pieces.hpp>
+#include <ssm/layer/detail/row_pieces.hpp>
 #include <ssm/layer/detail/row_sums.hpp>
 #include <ssm/layer/lti_options.hpp>
 #include <ssm/layer/mimo_modes.hpp>
@@ -378,7 +378,7 @@ private:
             x = context.workspace.template take_zero<T>(u.batch() * width).data();
         const std::span<std::size_t> lengths =
             context.workspace.template take<std::size_t>(u.batch());
-        detail::for_each_piece(u.shape(), rows, !streams, [&](const detail::Piece& piece) {
+        detail::for_each_row_piece(u.shape(), rows, !streams, [&](const detail::RowPiece& piece) {
             const Workspace::Frame inner = context.workspace.frame();
             const auto take = [&](bool wanted) {
                 const Shape shape = wanted ? piece.shape(width) : Shape{};
