@@ -59,6 +59,9 @@ namespace detail {
 
 template <int numerator, int denominator>
 struct FixedBilinear {
+    static constexpr double alpha =
+        static_cast<double>(numerator) / static_cast<double>(denominator);
+
     template <class Arch = simd::Arch>
     static void forward(std::span<const double> lambda_re, std::span<const double> lambda_im,
                         std::span<const double> dt, std::span<double> z_re, std::span<double> z_im,
@@ -76,9 +79,7 @@ struct FixedBilinear {
     }
 
 private:
-    static constexpr GeneralizedBilinear method() noexcept {
-        return {static_cast<double>(numerator) / static_cast<double>(denominator)};
-    }
+    static constexpr GeneralizedBilinear method() noexcept { return {alpha}; }
 };
 
 }  // namespace detail

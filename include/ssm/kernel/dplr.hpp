@@ -1,0 +1,98 @@
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <span>
+
+#include <ssm/core/error.hpp>
+#include <ssm/core/workspace.hpp>
+#include <ssm/discretize/dplr_system.hpp>
+#include <ssm/kernel/detail/dplr_recurrence.hpp>
+#include <ssm/kernel/fold.hpp>
+#include <ssm/kernel/vandermonde.hpp>
+
+namespace ssm {
+namespace detail {
+
+/// Steps before a kernel is cut off.
+[[nodiscard]] inline std::size_t steps_of_kernel(const DplrSystem& system, std::size_t length) {
+    return system.limit == 0 ? length : std::min(length, system.limit);
+}
+
+template <class T>
+void recurrent_kernel(const DplrSystem& system, std::size_t length, std::span<T> kernel,
+                      Workspace& workspace) {
+    const auto bank = workspace.borrow<DplrBank<double>>();
+    bank->reset(system);
+    DplrKernel<T>(*bank, length, kernel).run(steps_of_kernel(system, length), workspace);
+}
+
+template <class T>
+void recurrent_kernel_adjoint(const DplrSystem& system, std::size_t length,
+                              std::span<const T> dkernel, DplrSystem& gradient,
+                              Workspace& workspace) {
+    const auto bank = workspace.borrow<DplrBank<double>>();
+    bank->reset(system);
+    const std::size_t count = steps_of_kernel(system, length);
+    if (system.shape.rank == 1)
+        DplrKernelAdjoint<T, 1>(*bank, length, count, dkernel, gradient).run(workspace);
+    else
+        DplrKernelAdjoint<T, 0>(*bank, length, count, dkernel, gradient).run(workspace);
+}
+
+}  // namespace detail
+
+/// The convolution kernels of a bank that is diagonal plus low rank:
+///
+///   K[head, h, l] = Re c A_bar^l b      l < length, and l < limit if the system has one
+///
+/// From plain C, by the recurrence: no length is built into it. From a C folded for at least this length, by the
+/// generating function (`cauchy`); from one folded for fewer steps, C is unfolded first. All give the same numbers.
+///
+/// Shapes    kernel (heads, H, L)
+/// Cost      about 10 multiply-adds of double for each (h, n, l) and 2 more for each further head
+/// Errors    ShapeError if kernel has another size
+/// Threads   parallel over channels; same bits for any number of threads
+template <class T>
+void convolution_kernel(const DplrSystem& system, std::size_t length, std::span<T> kernel,
+                        Workspace& workspace) {
+    detail::require_kernel_size("ssm::convolution_kernel: kernel", system.shape, length,
+                                kernel.size());
+    if (system.folded == 0)
+        return detail::recurrent_kernel(system, length, kernel, workspace);
+    const auto plain = workspace.borrow<DplrSystem>();
+    *plain = system;
+    unfold(*plain);
+    detail::recurrent_kernel(*plain, length, kernel, workspace);
+}
+
+/// Adjoint of `convolution_kernel`: adds to `gradient`. With a folded C, that of c belongs to C_tilde.
+///
+/// Shapes    dkernel (heads, H, L); gradient as the system
+template <class T>
+void convolution_kernel_adjoint(const DplrSystem& system, std::size_t length,
+                                std::span<const T> dkernel, DplrSystem& gradient,
+                                Workspace& workspace) {
+    detail::require_kernel_size("ssm::convolution_kernel_adjoint: dkernel", system.shape, length,
+                                dkernel.size());
+    require<ShapeError>(gradient.shape == system.shape,
+                        "ssm::convolution_kernel_adjoint: gradient and system differ in shape");
+    if (system.folded == 0)
+        return detail::recurrent_kernel_adjoint(system, length, dkernel, gradient, workspace);
+    const auto plain = workspace.borrow<DplrSystem>();
+    *plain = system;
+    unfold(*plain);
+    const auto of_plain = workspace.borrow<DplrSystem>();
+    of_plain->reset(system.shape);
+    detail::recurrent_kernel_adjoint(*plain, length, dkernel, *of_plain, workspace);
+    unfold_adjoint(system, *plain, *of_plain);
+    for (auto [to, from] : {std::pair{&gradient.z, &of_plain->z}, std::pair{&gradient.p, &of_plain->p},
+                            std::pair{&gradient.q, &of_plain->q}, std::pair{&gradient.b, &of_plain->b},
+                            std::pair{&gradient.c, &of_plain->c}})
+        for (std::size_t i = 0; i < to->re.size(); ++i) {
+            to->re[i] += from->re[i];
+            to->im[i] += from->im[i];
+        }
+}
+
+}  // namespace ssm
