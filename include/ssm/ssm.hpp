@@ -61,6 +61,7 @@
 #include <ssm/init/legs.hpp>
 #include <ssm/init/normal.hpp>
 #include <ssm/init/nplr.hpp>
+#include <ssm/init/ptd.hpp>
 #include <ssm/init/ring.hpp>
 #include <ssm/init/system.hpp>
 #include <ssm/init/timescale.hpp>

@@ -131,14 +131,12 @@ private:
             };
             CauchyProblem<T, Arch> problem(shape_.modes, products_, workspace_);
             T* const values = workspace_.template take<T>(lanes * value_size()).data();
-            T* const x =
-                workspace_.template take<T>(fft_ == nullptr ? L_ : fft_->numbers()).data();
+            T* const x = workspace_.template take<T>(fft_ == nullptr ? L_ : fft_->numbers()).data();
             T *const re = sums(), *const im = sums(), *const third = sums();
-            std::construct_at(
-                &workers[i],
-                Worker{problem, values, x, re, im, third,
-                       workspace_.template take<double>(2 * shape_.modes).data(),
-                       &plain->ffts[i], &plain->bins[i]});
+            std::construct_at(&workers[i],
+                              Worker{problem, values, x, re, im, third,
+                                     workspace_.template take<double>(2 * shape_.modes).data(),
+                                     &plain->ffts[i], &plain->bins[i]});
         }
         const std::size_t groups = (shape_.channels + lanes - 1) / lanes;
         parallel_for(
