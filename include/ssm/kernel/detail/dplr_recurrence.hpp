@@ -7,6 +7,7 @@
 #include <ssm/core/parallel.hpp>
 #include <ssm/core/workspace.hpp>
 #include <ssm/discretize/dplr_system.hpp>
+#include <ssm/scan/dplr_block.hpp>
 #include <ssm/scan/dplr_tile.hpp>
 #include <ssm/simd/complex.hpp>
 #include <ssm/simd/pack.hpp>
