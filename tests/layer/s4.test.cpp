@@ -54,8 +54,8 @@ template <class A, class B>
 double difference(const A& a, const B& b) {
     double largest = 0.0, size = 0.0;
     for (std::size_t i = 0; i < b.size(); ++i) {
-        largest = std::max(largest, std::abs(static_cast<double>(a.data()[i]) -
-                                             static_cast<double>(b.data()[i])));
+        largest = std::max(
+            largest, std::abs(static_cast<double>(a.data()[i]) - static_cast<double>(b.data()[i])));
         size = std::max(size, std::abs(static_cast<double>(b.data()[i])));
     }
     return largest / size;
@@ -184,7 +184,8 @@ TEST_CASE("folding C for any length changes no output, of sequences of any lengt
     CHECK(difference(layer.bank.C, plain.bank.C) < 1e-11);
 }
 
-TEST_CASE("in float S4 agrees with double over long sequences, folded or not, in blocks or at once") {
+TEST_CASE(
+    "in float S4 agrees with double over long sequences, folded or not, in blocks or at once") {
     const std::size_t steps = 1024;
     const S4<double> exact({.channels = 3, .state = 64}, Rng(7));
     S4<float> layer({.channels = 3, .state = 64}, Rng(7));

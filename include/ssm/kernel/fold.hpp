@@ -121,7 +121,8 @@ public:
         for (std::size_t level = squares_.size(); level-- > 0;) {
             const Matrix& square = squares_[level];
             if (level + 1 < squares_.size())
-                of_square = (of_square * square.transpose() + square.transpose() * of_square).eval();
+                of_square =
+                    (of_square * square.transpose() + square.transpose() * of_square).eval();
             if (exponent_ >> level & 1U) {
                 --used;
                 of_square.noalias() += partial_[used].transpose() * G;

@@ -139,14 +139,14 @@ private:
                 T* const out = y + head * y_stride + t * lanes;
                 Pack other = simd::load_aligned(out);
                 simd::unroll<count>([&](auto i) SSM_INLINE_LAMBDA {
-                    other = simd::real_fma(
-                        load_lanes(of_mode(n + i, lane) + (4 + head) * pair), x[i], other);
+                    other = simd::real_fma(load_lanes(of_mode(n + i, lane) + (4 + head) * pair),
+                                           x[i], other);
                 });
                 simd::store_aligned(out, other);
             }
         }
-        simd::unroll<count>(
-            [&](auto i) SSM_INLINE_LAMBDA { store_lanes(state + (n + i) * pair, x[i]); });
+        simd::unroll<count>([&](auto i)
+                                SSM_INLINE_LAMBDA { store_lanes(state + (n + i) * pair, x[i]); });
     }
 
     std::size_t modes_, heads_;

@@ -151,9 +151,7 @@ public:
 private:
     static constexpr std::size_t pair = 2 * line<T>;
 
-    SSM_INLINE std::size_t terms() const noexcept {
-        return rank == 0 ? rank_at_run_time_ : rank;
-    }
+    SSM_INLINE std::size_t terms() const noexcept { return rank == 0 ? rank_at_run_time_ : rank; }
 
     SSM_INLINE void run_lanes(const T* coefficients, const T* u, std::size_t steps, T* y,
                               std::size_t y_stride, T* state) const noexcept {
