@@ -12,6 +12,7 @@
 #include <ssm/kernel/fold.hpp>
 #include <ssm/scan/check.hpp>
 #include <ssm/scan/diagonal_state.hpp>
+#include <ssm/scan/dplr_block.hpp>
 #include <ssm/scan/dplr_step.hpp>
 #include <ssm/scan/dplr_tile.hpp>
 #include <ssm/scan/leapfrog_tile.hpp>

@@ -7,6 +7,7 @@
 #include <ssm/core/parallel.hpp>
 #include <ssm/core/workspace.hpp>
 #include <ssm/discretize/dplr_system.hpp>
+#include <ssm/scan/dplr_block.hpp>
 #include <ssm/scan/dplr_tile.hpp>
 #include <ssm/simd/complex.hpp>
 #include <ssm/simd/pack.hpp>
@@ -152,7 +153,7 @@ private:
         const double* const of_tile = bank_.tile(tile);
         std::fill_n(at.sums, shape_.modes * bank_.stride(), 0.0);
         for (std::size_t n = 0; n < shape_.modes; ++n)
-            store_lanes(at.starts + n * pair, load_lanes(of_tile + n * bank_.stride() + pair));
+            std::copy_n(of_tile + n * bank_.stride() + pair, pair, at.starts + n * pair);
         const std::size_t blocks = (count_ + block - 1) / block;
         for (std::size_t k = 0; k + 1 < blocks; ++k) {
             std::copy_n(at.starts + k * row_, row_, at.starts + (k + 1) * row_);
@@ -165,8 +166,8 @@ private:
             run_block(tile, k * block, std::min(block, count_ - k * block), at.starts + k * row_,
                       at);
         for (std::size_t n = 0; n < shape_.modes; ++n)
-            store_lanes(at.sums + n * bank_.stride() + pair,
-                        load_lanes(at.lambdas + block * row_ + n * pair));
+            std::copy_n(at.lambdas + block * row_ + n * pair, pair,
+                        at.sums + n * bank_.stride() + pair);
         add_sums(tile, at.sums);
     }
 

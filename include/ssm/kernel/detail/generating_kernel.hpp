@@ -121,10 +121,7 @@ private:
             plain->bins.resize(threads());
         }
         const std::size_t count = threads();
-        const std::span<Worker> workers{
-            reinterpret_cast<Worker*>(
-                workspace_.template take<std::byte>(count * sizeof(Worker)).data()),
-            count};
+        const std::span<Worker> workers = workspace_.template take<Worker>(count);
         for (std::size_t i = 0; i < count; ++i) {
             const auto sums = [&] {
                 return workspace_.template take_zero<T>(products_ * nodes_.stride).data();
@@ -233,8 +230,7 @@ private:
                 sums};
     }
 
-    void evaluate(const Worker& shared, std::size_t h, T* values) const noexcept {
-        Worker worker = shared;
+    void evaluate(Worker worker, std::size_t h, T* values) const noexcept {
         set_channel(worker, h);
         T lane[lanes];
         for (std::size_t k = 0; k < nodes_.count; k += lanes) {
@@ -251,7 +247,7 @@ private:
             }
         }
         for_each_end([&](std::size_t bin, double cos, double sin) {
-            const EndSums sums(*this, h, cos, sin, worker);
+            const EndSums sums(*this, h, cos, sin);
             const GeneratingValue<double> value(shape_.heads, shape_.rank, {cos, sin}, sums);
             for (std::size_t head = 0; head < shape_.heads; ++head) {
                 const Number result = value.of_head(head, sums);
@@ -269,12 +265,10 @@ private:
             body(L_ / 2, 0.0, 1.0);
     }
 
-    /// The sums of v / d and their conjugates at one node, in double: d = cos (1 - z) + i sin (1 + z). On the way the
-    /// reciprocals of d and of the partner's are kept.
+    /// The sums of v / d and their conjugates at one node, in double: d = cos (1 - z) + i sin (1 + z).
     class EndSums {
     public:
-        EndSums(const GeneratingKernel& kernel, std::size_t h, double cos, double sin,
-                const Worker&) noexcept
+        EndSums(const GeneratingKernel& kernel, std::size_t h, double cos, double sin) noexcept
             : kernel_(kernel), h_(h), cos_(cos), sin_(sin) {}
 
         [[nodiscard]] Number reciprocal(std::size_t n) const noexcept {
@@ -401,9 +395,7 @@ private:
 
     // ---- adjoint of the sums ---------------------------------------------------------------------
 
-    void add_channel(const Worker& shared, std::size_t h, T* values,
-                     DplrSystem& gradient) const noexcept {
-        Worker worker = shared;
+    void add_channel(Worker worker, std::size_t h, T* values, DplrSystem& gradient) const noexcept {
         set_channel(worker, h);
         T re_lane[lanes], im_lane[lanes];
         for (std::size_t k = 0; k < nodes_.count; k += lanes) {
@@ -445,29 +437,28 @@ private:
             [&](std::size_t j, std::size_t n, double re, double im) {
                 const Number g{re, im};
                 const Factors of = factors(h, j);
-                add_product(of, n, h, j, simd::conj_mul(inverse(n), g), gradient);
+                add_product(of, n, simd::conj_mul(inverse(n), g), gradient);
                 add(gradient.z, system_.pole(h, n),
                     simd::conj_mul(product(of, n) * inverse(n) * inverse(n) * -2.0, g));
             });
         for_each_end([&](std::size_t bin, double cos, double sin) {
-            add_end(worker, h, bin, cos, sin, values, gradient);
+            add_end(h, bin, cos, sin, values, gradient);
         });
     }
 
     /// From the gradient of a product to its factors.
-    void add_product(const Factors& of, std::size_t n, std::size_t, std::size_t j, Number g,
+    void add_product(const Factors& of, std::size_t n, Number g,
                      DplrSystem& gradient) const noexcept {
         ComplexNumbers& left = of.left == &system_.c ? gradient.c : gradient.q;
         ComplexNumbers& right = of.right == &system_.b ? gradient.b : gradient.p;
-        static_cast<void>(j);
         add(left, of.left_at + n, simd::conj_mul(number(*of.right, of.right_at + n), g));
         add(right, of.right_at + n, simd::conj_mul(number(*of.left, of.left_at + n), g));
     }
 
     /// One of the ends, in double: h = (v / d + conj(v) / d') / 2.
-    void add_end(const Worker& worker, std::size_t h, std::size_t bin, double cos, double sin,
-                 T* values, DplrSystem& gradient) const noexcept {
-        const EndSums sums(*this, h, cos, sin, worker);
+    void add_end(std::size_t h, std::size_t bin, double cos, double sin, T* values,
+                 DplrSystem& gradient) const noexcept {
+        const EndSums sums(*this, h, cos, sin);
         const GeneratingValue<double> value(shape_.heads, shape_.rank, {cos, sin}, sums);
         value.adjoint(
             sums,
@@ -482,7 +473,7 @@ private:
                     const Number a = sums.reciprocal(n);
                     const Number b = sums.partner(n);
                     const Number of_v = simd::conj_mul(a, g) + simd::conj(g) * b;
-                    add_product(of, n, h, j, of_v * 0.5, gradient);
+                    add_product(of, n, of_v * 0.5, gradient);
                     // d = cos (1 - z) + i sin (1 + z): dd/dz = i sin - cos, and so for the partner of conj(z).
                     const Number slope{-cos, sin};
                     const Number along = simd::conj_mul(v * a * a * slope, g) +
