@@ -49,9 +49,11 @@ Numbers wavy_signal(std::size_t samples) {
     Numbers signal;
     for (std::size_t i = 0; i < samples; ++i) {
         const double t = static_cast<double>(i) / static_cast<double>(samples);
+
+        const double rise = 0.5 + 0.5 * std::tanh(30.0 * (t - 0.4));
         signal.push_back(std::sin(2.0 * std::numbers::pi * (2.0 + 4.0 * t) * t) *
                              (0.6 + 0.4 * std::cos(5.0 * t)) +
-                         0.35 * std::sin(2.0 * std::numbers::pi * 11.0 * t + 1.0) * (t > 0.35));
+                         0.35 * std::sin(2.0 * std::numbers::pi * 11.0 * t + 1.0) * rise);
     }
     return signal;
 }
@@ -82,11 +84,11 @@ void draw_memories(const std::filesystem::path& folder, std::size_t samples) {
     const Numbers signal = wavy_signal(samples);
     const std::size_t window = samples / 2;
     Figure figure(
-        1080, 640, "The past of a signal, kept in N numbers",
+        1080, 600, "The past of a signal, kept in N numbers",
         "Grey: the signal. Coloured: what the state of a HiPPO system says about it after the "
         "last sample.");
     std::size_t row = 0;
-    for (const std::size_t N : {6U, 16U, 64U}) {
+    for (const std::size_t N : {8U, 24U, 64U}) {
         const double y = 90.0 + 180.0 * static_cast<double>(row);
         const std::string size = ", N = " + std::to_string(N);
         draw_memory(figure, {24, y, 500, 130}, "LegS, the whole history" + size, signal,
@@ -113,15 +115,18 @@ void draw_responses(Figure& figure, const examples::Box& box, const std::string&
     std::vector<Numbers> responses(shown);
     Numbers ages;
     Eigen::VectorXd x = B;
-    double largest = 0.0;
+    double low = 0.0;
+    double high = 0.0;
     for (std::size_t t = 0; t <= steps; ++t, x = (step.A * x).eval()) {
         ages.push_back(duration * static_cast<double>(t) / static_cast<double>(steps));
         for (std::size_t n = 0; n < shown; ++n) {
             responses[n].push_back(x(static_cast<Eigen::Index>(n)));
-            largest = std::max(largest, std::abs(responses[n].back()));
+            low = std::min(low, responses[n].back());
+            high = std::max(high, responses[n].back());
         }
     }
-    auto panel = figure.panel(box, title, {0.0, duration}, {-1.1 * largest, 1.1 * largest});
+    const double margin = 0.06 * (high - low);
+    auto panel = figure.panel(box, title, {0.0, duration}, {low - margin, high + margin});
     panel.y_ticks({{0.0, "0"}});
     panel.x_ticks({{0.0, "0"},
                    {duration / 2.0, ""},
@@ -175,7 +180,7 @@ void draw_kernels(const std::filesystem::path& folder) {
     draw_modes(figure, box(2, 365), "S4D-LegS", ssm::init::LegS{}, 4.0);
     draw_modes(figure, box(3, 365), "S4-PTD", ssm::init::Ptd<>{}, 4.0);
     for (std::size_t n = 0; n < 5; ++n)
-        figure.text(60.0 + 90.0 * static_cast<double>(n), 600, "state " + std::to_string(n),
+        figure.text(60.0 + 90.0 * static_cast<double>(n), 600, "state " + std::to_string(n + 1),
                     "start", 12, palette[n]);
     save(figure, folder / "kernels.svg");
 }
@@ -218,10 +223,13 @@ void draw_spectra(const std::filesystem::path& folder) {
         strip.points(xs, ys, palette[i], 4.0);
     }
     auto plane = figure.panel({690, 90, 360, 420}, "Re: decay. Im: frequency",
-                              {-squeezed(200.0), 0.0}, {-0.3, squeezed(2500.0)});
+                              {-squeezed(4000.0), 0.0}, {-0.3, squeezed(2500.0)});
     plane.y_ticks(frequencies);
-    plane.x_ticks(
-        {{-squeezed(100.0), "-100"}, {-squeezed(10.0), "-10"}, {-squeezed(1.0), "-1"}, {0.0, "0"}});
+    plane.x_ticks({{-squeezed(1000.0), "-1000"},
+                   {-squeezed(100.0), "-100"},
+                   {-squeezed(10.0), "-10"},
+                   {-squeezed(1.0), "-1"},
+                   {0.0, "0"}});
     std::size_t colour = 0;
     for (const double share : {0.01, 0.1, 0.5, 1.0}) {
         Numbers xs, ys;
@@ -264,9 +272,8 @@ void draw_poles(Figure& figure, const examples::Box& box, const std::string& tit
 void draw_discretizations(const std::filesystem::path& folder) {
     Figure figure(
         1080, 440, "Where a discretisation puts the poles",
-        "S4D-LegS, N = 64, dt = 0.01, and the unit circle, inside of which systems are "
-        "stable. Zero-order hold wraps fast modes around it; the bilinear transform pushes them to "
-        "-1; backward Euler forgets them.");
+        "S4D-LegS, N = 64, dt = 0.01. Zero-order hold wraps fast modes around the unit circle, the "
+        "bilinear transform pushes them to -1, backward Euler forgets them.");
     draw_poles(figure, {44, 90, 310, 310}, "Zero-order hold", ssm::Zoh{}, 0.01, palette[0]);
     draw_poles(figure, {394, 90, 310, 310}, "Bilinear", ssm::Bilinear{}, 0.01, palette[1]);
     draw_poles(figure, {744, 90, 310, 310}, "Backward Euler", ssm::BackwardEuler{}, 0.01,
