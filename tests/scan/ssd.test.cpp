@@ -219,6 +219,8 @@ TEST_CASE("gradients of the SSD scan equal differences of its plain recurrence")
     check_gradients({1, 1, 1, 1, 1, 1});
     check_gradients({2, 35, 2, 3, 2, 1});
     check_gradients({1, 36, 4, 2, 3, 2, 90.0, true});
+    check_gradients({1, 270, 1, 2, 1, 1});
+    check_gradients({1, 300, 1, 1, 2, 1, 1.0, false, false, true});
     check_gradients({2, 12, 2, 3, 4, 1, 1.0, false, true, true, true, true});
     check_gradients({1, 10, 2, 3, 4, 1, 1.0, false, false, true, false, false, true});
 }
