@@ -36,7 +36,7 @@ typename L::Options small(DssPoles poles, bool separate_dt) {
 /// e^{d l} divided by Lambda, or the row times a scale.
 template <class Scale>
 std::vector<double> kernel_of(const auto& layer, std::size_t length, Scale&& scale) {
-    using Number = std::complex<long double>;
+    using Number = std::complex<double>;
     const auto& bank = layer.bank;
     const std::size_t H = bank.sizes().channels, N = bank.sizes().state;
     const std::size_t columns = bank.log_dt.size() / H;
@@ -48,8 +48,8 @@ std::vector<double> kernel_of(const auto& layer, std::size_t length, Scale&& sca
                            std::exp(bank.log_dt[(h + 1) * columns - 1]) * lambda.imag());
             const Number w(bank.W[2 * (h * N + n)], bank.W[2 * (h * N + n) + 1]);
             for (std::size_t l = 0; l < length; ++l)
-                K[h * length + l] += static_cast<double>(
-                    (w * scale(lambda, d) * std::exp(d * static_cast<long double>(l))).real());
+                K[h * length + l] +=
+                    (w * scale(lambda, d) * std::exp(d * static_cast<double>(l))).real();
         }
     return K;
 }
@@ -96,16 +96,16 @@ TEST_CASE("DSS keeps every promise of a layer in all versions") {
 
 TEST_CASE("DSS kernels are those of the paper") {
     const std::size_t length = 20;
-    const auto one = std::complex<long double>(1.0L);
+    const auto one = std::complex<double>(1.0);
     auto options = small<DSS<double>>(DssPoles::free, true);
     options.discretization.epsilon = 0.0;
     DSS<double> softmax(options);
     softmax.bank.Lambda[4] = 0.3;
     softmax.bank.log_dt[1] += 0.5;
     check_kernel(softmax.kernel(length), kernel_of(softmax, length, [&](auto lambda, auto d) {
-                     auto sum = 0.0L * one;
+                     auto sum = 0.0 * one;
                      for (std::size_t l = 0; l < length; ++l)
-                         sum += std::exp(d * static_cast<long double>(l));
+                         sum += std::exp(d * static_cast<double>(l));
                      return one / (lambda * sum);
                  }));
 

@@ -17,9 +17,9 @@ struct CompanionReference {
     CompanionReference(const ssm::CompanionSystem& system, std::size_t head, std::size_t kernel) {
         const std::size_t d = system.shape.state;
         for (std::size_t i = 0; i < d; ++i) {
-            a.push_back(system.a[kernel * d + i]);
-            b.push_back(system.b[kernel * d + i]);
-            c.push_back(system.c[(head * system.shape.kernels + kernel) * d + i]);
+            a.emplace_back(system.a[kernel * d + i]);
+            b.emplace_back(system.b[kernel * d + i]);
+            c.emplace_back(system.c[(head * system.shape.kernels + kernel) * d + i]);
         }
     }
 

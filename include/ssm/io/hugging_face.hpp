@@ -43,6 +43,10 @@ struct HuggingFaceMixer<Mamba<T>> {
             .norm = config.family == ModelFamily::falcon_mamba ? MambaNorm::plain : MambaNorm::none,
             .epsilon = config.mixer_epsilon};
     }
+    /// Whether the file has the axes of a weight in the other order.
+    static bool is_transposed(std::string_view name) {
+        return name.ends_with(".mixer.A_log") || name.ends_with(".mixer.conv1d.weight");
+    }
     /// Calls `require(name, shape)` for tensors from which the size of all others follows.
     template <class Require>
     static void require_shapes(const HuggingFaceConfig& c, Require&& require) {
@@ -69,6 +73,9 @@ struct HuggingFaceMixer<Mamba2<T>> {
                 .epsilon = config.model.epsilon,
                 .dt_lowest = config.dt_least,
                 .dt_highest = config.dt_most};
+    }
+    static bool is_transposed(std::string_view name) {
+        return name.ends_with(".mixer.conv1d.weight");
     }
     template <class Require>
     static void require_shapes(const HuggingFaceConfig& c, Require&& require) {
@@ -149,9 +156,7 @@ template <class Mixer>
         const StoredAs own{std::string(name)};
         if (name.starts_with("backbone.embeddings."))
             return StoredAs(embedding);
-        return name.ends_with(".mixer.A_log") || name.ends_with(".mixer.conv1d.weight")
-                   ? own.transposed()
-                   : own;
+        return Names::is_transposed(name) ? own.transposed() : own;
     };
     for (const std::string& name : load(model, file, options).unexpected)
         require<FileError>(has_copy && name == "lm_head.weight",
