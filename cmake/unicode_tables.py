@@ -50,7 +50,7 @@ HEAD = f"""#pragma once
 #include <cstdint>
 
 // clang-format off
-// Made by tools/unicode_tables.py from the Unicode Character Database {unicodedata.unidata_version}.
+// Made by cmake/unicode_tables.py from the Unicode Character Database {unicodedata.unidata_version}.
 
 namespace ssm::detail {{
 

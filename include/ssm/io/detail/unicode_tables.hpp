@@ -3,7 +3,7 @@
 #include <cstdint>
 
 // clang-format off
-// Made by tools/unicode_tables.py from the Unicode Character Database 14.0.0.
+// Made by cmake/unicode_tables.py from the Unicode Character Database 14.0.0.
 
 namespace ssm::detail {
 
