@@ -21,17 +21,28 @@ namespace {
 
 /// Largest relative error of A and B put together again from modes.
 template <class Measure>
-double reconstruction_error(const Measure& measure, std::size_t modes) {
+double reconstruction_error(const Measure& measure, std::size_t modes, std::size_t rank = 0) {
     const hippo::Transition expected = measure.transition(2 * modes);
-    const Eigen::MatrixXd P = measure.low_rank(2 * modes);
-    const Nplr system = init::nplr(measure, modes);
+    const Eigen::MatrixXd P =
+        rank == 0 ? measure.low_rank(2 * modes) : hippo::low_rank(measure, 2 * modes, rank);
+    const Nplr system = init::nplr(measure, modes, rank);
     const Eigen::MatrixXd normal =
         2.0 * (system.V * system.W.asDiagonal() * system.V.adjoint()).real();
     const Eigen::MatrixXd A = normal - P.transpose() * P;
     const Eigen::VectorXd B = 2.0 * (system.V * system.B).real();
     const Eigen::MatrixXd P_again = 2.0 * (system.V * system.P.transpose()).real().transpose();
     return std::max({(A - expected.A).norm() / expected.A.norm(),
-                     (B - expected.B).norm() / expected.B.norm(), (P_again - P).norm() / P.norm()});
+                     (B - expected.B).norm() / expected.B.norm(),
+                     (P_again - P).norm() / (1.0 + P.norm())});
+}
+
+/// Distance of [V, conj V]^* [V, conj V] from the identity.
+template <class Measure>
+double orthonormality_error(const Measure& measure, std::size_t modes) {
+    const Eigen::MatrixXcd half = init::nplr(measure, modes).V;
+    Eigen::MatrixXcd V(half.rows(), 2 * half.cols());
+    V << half, half.conjugate();
+    return (V.adjoint() * V - Eigen::MatrixXcd::Identity(V.cols(), V.cols())).norm();
 }
 
 double distance(std::complex<double> a, std::complex<double> b) {
@@ -79,8 +90,48 @@ TEST_CASE("A HiPPO system can be put together again from its modes") {
     for (const std::size_t modes : std::vector<std::size_t>{1, 2, 8, 32, 128}) {
         INFO("modes = " << modes);
         CHECK(reconstruction_error(hippo::LegS{}, modes) < 1e-12);
+        CHECK(reconstruction_error(hippo::LegT{}, modes) < 1e-12);
+        CHECK(reconstruction_error(hippo::LagT{}, modes) < 1e-12);
+        CHECK(reconstruction_error(hippo::TiltedLagT{0.3}, modes) < 1e-12);
         CHECK(reconstruction_error(hippo::Fourier{}, modes) < 1e-12);
+        CHECK(reconstruction_error(hippo::FourierDecay{}, modes) < 1e-12);
+        CHECK(reconstruction_error(hippo::Fourier2{}, modes) < 1e-12);
     }
+}
+
+TEST_CASE("Measures without a correction are normal, and rows beyond the rank are zero") {
+    for (const std::size_t modes : std::vector<std::size_t>{1, 3, 16}) {
+        INFO("modes = " << modes);
+        CHECK(reconstruction_error(hippo::FourierDiag{}, modes, 1) < 1e-12);
+        CHECK(reconstruction_error(hippo::LegSD{}, modes, 2) < 1e-12);
+        CHECK(init::nplr(hippo::FourierDiag{}, modes).P.rows() == 0);
+    }
+    const Nplr system = init::nplr(hippo::LegS{}, 4, 3);
+    CHECK(system.P.rows() == 3);
+    CHECK(system.P.topRows(1) == init::nplr(hippo::LegS{}, 4).P);
+    CHECK(system.P.bottomRows(2).isZero(0.0));
+    CHECK_THROWS_AS(init::nplr(hippo::LegT{}, 4, 1), ValueError);
+}
+
+TEST_CASE(
+    "The stored modes and their conjugates are orthonormal, several zero frequencies included") {
+    /// K rotates two of many dimensions, so that all others have the frequency zero.
+    struct OneRotation {
+        static hippo::Transition transition(std::size_t N) {
+            const auto size = static_cast<Eigen::Index>(N);
+            Eigen::MatrixXd A = Eigen::MatrixXd::Zero(size, size);
+            A(0, size - 1) = 2.0;
+            A(size - 1, 0) = -2.0;
+            return {A, Eigen::VectorXd::LinSpaced(size, 1.0, 2.0)};
+        }
+        static Eigen::MatrixXd low_rank(std::size_t N) {
+            return Eigen::MatrixXd::Zero(1, static_cast<Eigen::Index>(N));
+        }
+    };
+    CHECK(reconstruction_error(OneRotation{}, 4) < 1e-14);
+    CHECK(orthonormality_error(OneRotation{}, 4) < 1e-14);
+    CHECK(orthonormality_error(hippo::Fourier{}, 8) < 1e-13);
+    CHECK(orthonormality_error(hippo::LegT{}, 8) < 1e-13);
 }
 
 TEST_CASE(

@@ -8,6 +8,7 @@
 #include <ssm/core/error.hpp>
 #include <ssm/core/rng.hpp>
 #include <ssm/train/indices.hpp>
+#include <ssm/train/sequences.hpp>
 #include <ssm/train/source.hpp>
 #include <ssm/train/token_windows.hpp>
 
@@ -127,4 +128,55 @@ TEST_CASE("windows of tokens have the next tokens as targets") {
     CHECK_THROWS_AS(ssm::TokenWindows(tokens, 0, 1), ssm::ValueError);
     CHECK_THROWS_AS(ssm::TokenWindows(tokens, 4, 0), ssm::ValueError);
     CHECK(ssm::TokenWindows(tokens, 10, 1).size() == 1);
+}
+
+TEST_CASE("sequences of different lengths are padded to the longest of a mini-batch") {
+    const std::vector<std::vector<float>> sequences{{1, 2, 3, 4}, {5, 6}, {7, 8, 9, 10, 11, 12}};
+    const std::vector<std::int32_t> labels{3, 4, 5};
+    const ssm::Sequences source(sequences, labels, std::size_t(2));
+    CHECK(source.size() == 3);
+    CHECK(source.lengths() == std::vector<std::size_t>{2, 1, 3});
+
+    ssm::MiniBatch<float, std::int32_t> batch;
+    source.take(std::vector<std::size_t>{2, 1}, batch);
+    source.take(std::vector<std::size_t>{1, 0}, batch);  // less, over what was there
+    CHECK(batch.inputs.shape() == ssm::Shape{2, 2, 2});
+    CHECK(std::vector<float>(batch.inputs.data(), batch.inputs.data() + 8) ==
+          std::vector<float>{5, 6, 0, 0, 1, 2, 3, 4});
+    CHECK(batch.lengths == std::vector<std::size_t>{1, 2});
+    CHECK(batch.targets.data()[0] == 4);
+    CHECK(batch.targets.data()[1] == 3);
+
+    CHECK_THROWS_AS(source.take(std::vector<std::size_t>{3}, batch), ssm::ShapeError);
+    CHECK_THROWS_AS(ssm::Sequences(sequences, std::vector<std::int32_t>{1, 2}), ssm::ShapeError);
+    CHECK_THROWS_AS(ssm::Sequences(sequences, labels, std::size_t(4)), ssm::ShapeError);
+}
+
+TEST_CASE("an order by length is a permutation that hardly pads, and another one every epoch") {
+    ssm::Rng rng(5);
+    std::vector<std::size_t> lengths;
+    for (std::size_t i = 0; i < 203; ++i)
+        lengths.push_back(1 + rng.below(1000));
+    const std::size_t size = 8;
+    const ssm::Order order = ssm::by_length(lengths, size, 6);
+    const auto padded = [&](const std::vector<std::size_t>& indices) {
+        const ssm::IndexBatches batches(indices, size);
+        std::size_t steps = 0;
+        for (std::size_t i = 0; i < batches.size(); ++i) {
+            std::size_t longest = 0;
+            for (const std::size_t index : batches[i])
+                longest = std::max(longest, lengths[index]);
+            steps += batches[i].size() * longest;
+        }
+        return steps;
+    };
+    const std::size_t valid = std::accumulate(lengths.begin(), lengths.end(), std::size_t(0));
+    const std::vector<std::size_t> first = order(rng);
+    const std::vector<std::size_t> second = order(rng);
+    CHECK(first != second);
+    CHECK(padded(first) - valid < (padded(ssm::shuffled_indices(203, rng)) - valid) / 3);
+    std::vector<std::size_t> sorted = first;
+    std::sort(sorted.begin(), sorted.end());
+    CHECK(sorted == ssm::ordered_indices(203));
+    CHECK_THROWS_AS(ssm::by_length(lengths, 0), ssm::ValueError);
 }

@@ -351,3 +351,23 @@ TEST_CASE("the mean of an evaluation does not depend on how it is cut into batch
     CHECK(parts.loss == Approx(whole.loss).epsilon(1e-14));
     CHECK(parts.accuracy == whole.accuracy);
 }
+
+TEST_CASE("an epoch takes its examples in the order that the options give") {
+    const Points points(6);
+    const auto fit_in = [&](const ssm::FitOptions& options) {
+        Model model({.in = 4, .out = 4}, ssm::Rng(3));
+        ssm::TrainState state(model, ssm::SGD<Model>(model, {.learning_rate = 0.5}));
+        ssm::fit(model, state, points.examples(), CrossEntropy{}, options);
+        return weights_of(model);
+    };
+    const auto as_they_come = fit_in({.batch_size = 2, .shuffles = false});
+    const auto same =
+        fit_in({.batch_size = 2, .order = [](ssm::Rng&) { return ssm::ordered_indices(6); }});
+    const auto reversed = fit_in({.batch_size = 2, .order = [](ssm::Rng&) {
+                                      return std::vector<std::size_t>{5, 4, 3, 2, 1, 0};
+                                  }});
+    CHECK(same == as_they_come);
+    CHECK(reversed != as_they_come);
+    CHECK_THROWS_AS(fit_in({.order = [](ssm::Rng&) { return std::vector<std::size_t>{1}; }}),
+                    ssm::ValueError);
+}

@@ -112,7 +112,8 @@ concept PointwiseLayer = Layer<L> && requires {
     requires L::is_pointwise;
 };
 
-/// A layer that turns a sequence into one row, such as a mean over time.
+/// A layer that turns a sequence into one row, such as a mean over time, or into another number of steps, which its
+/// `output_length()` says, such as a forecast.
 template <class L>
 concept ReducingLayer = Layer<L> && requires {
     requires L::reduces_time;
@@ -130,10 +131,13 @@ concept InputForgettingLayer = InPlaceLayer<L> && TrainableLayer<L> && requires 
     requires L::forgets_input;
 };
 
-/// Steps that a layer makes of `length` steps: 1 for reducing layers.
+/// Steps that a layer makes of `length` steps: 1, or what it says, for reducing layers.
 template <class L>
-[[nodiscard]] constexpr std::size_t output_length(const L&, std::size_t length) noexcept {
-    return ReducingLayer<L> ? 1 : length;
+[[nodiscard]] constexpr std::size_t output_length(const L& layer, std::size_t length) noexcept {
+    if constexpr (requires { layer.output_length(); })
+        return layer.output_length();
+    else
+        return ReducingLayer<L> ? 1 : length;
 }
 
 /// Shape that a layer makes of sequences of shape `input`.

@@ -14,6 +14,9 @@ namespace ssm {
 /// A mask `(batch, L, 1)`, not zero where the state of a stream is reset before that step.
 using ResetMask = BatchView<const std::uint8_t>;
 
+/// Time steps `(batch, L, 1)` of irregularly sampled sequences, in units of a layer's own.
+using Intervals = BatchView<const double>;
+
 /// What a call needs besides its input: scratch memory, and what is known about the sequences.
 /// Composite layers hand it on to their parts. A `Workspace` converts to a plain context:
 ///
@@ -39,11 +42,19 @@ struct Context {
         result.rng = &generator;
         return result;
     }
+    /// For irregularly sampled sequences: how long each step takes, relative to the layer's own time step;
+    /// (batch, L, 1). Layers that are discretised in time follow it.
+    [[nodiscard]] Context with_intervals(Intervals steps) const noexcept {
+        Context result = *this;
+        result.intervals = steps;
+        return result;
+    }
     /// The context of a sequence whose time axis is gone, for layers behind a pooling.
     [[nodiscard]] Context without_time() const noexcept {
         Context result = *this;
         result.resets = {};
         result.lengths = {};
+        result.intervals = {};
         return result;
     }
 
@@ -55,10 +66,13 @@ struct Context {
     [[nodiscard]] std::size_t valid_length(std::size_t b, std::size_t length) const noexcept {
         return lengths.empty() ? length : lengths[b];
     }
-    /// Raises ShapeError unless mask and lengths fit sequences of this shape.
+    /// Raises ShapeError unless mask, intervals and lengths fit sequences of this shape.
     void check(const Shape& shape) const {
         if (resets.data() != nullptr)
             require_shape("ssm::Context: reset mask", resets.shape(),
+                          {shape.batch, shape.length, 1});
+        if (intervals.data() != nullptr)
+            require_shape("ssm::Context: intervals", intervals.shape(),
                           {shape.batch, shape.length, 1});
         require<ShapeError>(lengths.empty() || lengths.size() == shape.batch,
                             "ssm::Context: ", lengths.size(), " lengths for ", shape.batch,
@@ -71,6 +85,7 @@ struct Context {
     Workspace& workspace;
     ResetMask resets{};                      ///< empty: no resets
     std::span<const std::size_t> lengths{};  ///< empty: all steps of all sequences are valid
+    Intervals intervals{};                   ///< empty: all steps take the same time
     Rng* rng = nullptr;                      ///< for layers that draw during training (dropout)
 };
 

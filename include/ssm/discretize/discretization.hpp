@@ -33,9 +33,11 @@ concept LengthDependentDiscretization = requires(const D& method, std::size_t le
     { method.with_length(length) } -> Discretization;
 };
 
+/// Nothing to discretise: the structure is one in discrete time.
+struct Discrete {};
+
 /// The discretisation to use for sequences of this length.
 template <class D>
-requires Discretization<D> || LengthDependentDiscretization<D>
 [[nodiscard]] auto at_length(const D& method, std::size_t length) {
     if constexpr (LengthDependentDiscretization<D>)
         return method.with_length(length);

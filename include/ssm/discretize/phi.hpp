@@ -28,13 +28,13 @@ template <class T>
     simd::Complex<simd::Pack<T>> x, simd::ExpPhi1<simd::Complex<simd::Pack<T>>> e) noexcept {
     using P = simd::Pack<T>;
     const P size = simd::norm(x);
-    const simd::Complex<P> far = simd::conj_mul(x, e.exp - e.phi1) * (P(1) / size);
-    const auto is_near = size < P(0.25);
+    const simd::Complex<P> far = simd::conj_mul(x, e.exp - e.phi1) * (P(T(1)) / size);
+    const auto is_near = size < P(T(0.25));
     if (!simd::any(is_near))
         return far;
-    simd::Complex<P> near{P(0), P(0)};
+    simd::Complex<P> near{P(T(0)), P(T(0))};
     for (std::size_t k = phi1_derivative_series.size(); k-- > 0;)
-        near = simd::fma(near, x, {P(phi1_derivative_series[k]), P(0)});
+        near = simd::fma(near, x, {P(static_cast<T>(phi1_derivative_series[k])), P(T(0))});
     return {simd::select(is_near, near.re, far.re), simd::select(is_near, near.im, far.im)};
 }
 

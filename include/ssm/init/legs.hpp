@@ -41,9 +41,9 @@ struct NormalPart {
         return std::vector<Diagonal>(copies, (*this)(modes, rng));
     }
 
-    /// The system with its low-rank part, B clipped but nothing scaled.
-    [[nodiscard]] Nplr nplr(std::size_t modes) const {
-        Nplr system = init::nplr(measure, modes);
+    /// The system with its low-rank part of `rank` rows, 0: those of the measure; B clipped but nothing scaled.
+    [[nodiscard]] Nplr nplr(std::size_t modes, std::size_t rank = 0) const {
+        Nplr system = init::nplr(measure, modes, rank);
         system.B = clip_input(system.B, B_clip);
         return system;
     }
@@ -55,5 +55,12 @@ using LegS = NormalPart<hippo::LegS>;
 
 /// The normal part of HiPPO-FouT: A_j = -i pi j in descending order of j, not decaying.
 using Fourier = NormalPart<hippo::Fourier>;
+
+/// The normal parts of the other HiPPO systems.
+using LegT = NormalPart<hippo::LegT>;
+using LagT = NormalPart<hippo::LagT>;
+using FourierDecay = NormalPart<hippo::FourierDecay>;
+using Fourier2 = NormalPart<hippo::Fourier2>;
+using FourierDiag = NormalPart<hippo::FourierDiag>;
 
 }  // namespace ssm::init

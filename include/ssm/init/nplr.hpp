@@ -73,32 +73,56 @@ inline void fix_phase(Eigen::MatrixXcd& V) {
         }
 }
 
-/// A pair of zero frequencies has a real plane of eigenvectors; of it the conjugate-symmetric choice
-/// for a plane spanned by the first two basis vectors, as the Fourier measures have it.
-inline void repair_zero_frequency(Eigen::VectorXcd& W, Eigen::MatrixXcd& V) {
-    const Eigen::Index last = W.size() - 1;
-    if (std::abs(W(last)) >= 1e-4)
+/// A real orthonormal basis of the space that the orthonormal columns of V span, if it is closed under
+/// conjugation: projections of unit vectors, one after the other.
+[[nodiscard]] inline Eigen::MatrixXd real_basis(const Eigen::MatrixXcd& V) {
+    const Eigen::MatrixXd projection = (V * V.adjoint()).real();
+    Eigen::MatrixXd basis(V.rows(), 0);
+    for (Eigen::Index k = 0; k < V.rows() && basis.cols() < V.cols(); ++k) {
+        Eigen::VectorXd q = projection.col(k);
+        q -= basis * (basis.transpose() * q).eval();
+        if (q.norm() < 1e-4)
+            continue;
+        basis.conservativeResize(Eigen::NoChange, basis.cols() + 1);
+        basis.rightCols(1) = q.normalized();
+    }
+    return basis;
+}
+
+/// Frequencies that are zero come in pairs, one of them among the first half. Their eigenvectors span a real
+/// space of which the solver gives any basis; here one that is closed under conjugation, (q_1 + i q_2) / sqrt 2.
+inline void repair_zero_frequencies(Eigen::VectorXd& frequency, Eigen::MatrixXcd& V) {
+    const Eigen::Index n = frequency.size() / 2;
+    const double zero = 1e-10 * (1.0 + frequency.cwiseAbs().maxCoeff());
+    Eigen::Index count = 0;
+    while (count < n && std::abs(frequency(n - 1 - count)) < zero)
+        ++count;
+    if (count == 0)
         return;
-    W(last) = 0.0;
-    V.col(last).setZero();
-    V(0, last) = std::numbers::sqrt2 / 2.0;
-    V(1, last) = std::complex<double>(0.0, std::numbers::sqrt2 / 2.0);
+    const Eigen::MatrixXd basis = real_basis(V.middleCols(n - count, 2 * count));
+    for (Eigen::Index j = 0; j < count; ++j) {
+        frequency(n - 1 - j) = 0.0;
+        V.col(n - 1 - j).real() = basis.col(2 * j) / std::numbers::sqrt2;
+        V.col(n - 1 - j).imag() = basis.col(2 * j + 1) / std::numbers::sqrt2;
+    }
 }
 
 }  // namespace detail
 
 /// Diagonalises the normal part A + sum_r P_r P_r^T = c I + K of a HiPPO system of state size N = 2
-/// `modes`, K skew: W_j = c + i w_j.
+/// `modes`, K skew: W_j = c + i w_j. `rank` is that of the correction: 0 is the measure's own, and
+/// rows beyond that are zero.
 ///
 /// Cost      O(N^3), once
-/// Errors    ValueError if A + P^T P is not normal, or modes is 0
+/// Errors    ValueError if A + P^T P is not normal, modes is 0, or the measure has a larger rank
 /// Source    arXiv:2111.00396; in real arithmetic throughout, unlike the original
 template <hippo::Measure M>
-[[nodiscard]] Nplr nplr(const M& measure, std::size_t modes) {
+[[nodiscard]] Nplr nplr(const M& measure, std::size_t modes, std::size_t rank = 0) {
     require<ValueError>(modes > 0, "ssm::init::nplr: no modes");
     const auto n = static_cast<Eigen::Index>(modes);
     const hippo::Transition system = measure.transition(2 * modes);
-    const Eigen::MatrixXd P = measure.low_rank(2 * modes);
+    const Eigen::MatrixXd P =
+        rank == 0 ? measure.low_rank(2 * modes) : hippo::low_rank(measure, 2 * modes, rank);
     const Eigen::MatrixXd normal = system.A + P.transpose() * P;
     const double c = normal.diagonal().mean();
     Eigen::MatrixXd symmetric = 0.5 * (normal + normal.transpose());
@@ -108,14 +132,14 @@ template <hippo::Measure M>
         "ssm::init::nplr: A plus its low-rank correction is not a multiple of the identity "
         "plus a skew-symmetric matrix");
 
-    const detail::SkewEigen eigen = detail::eigen_of_skew(0.5 * (normal - normal.transpose()));
+    detail::SkewEigen eigen = detail::eigen_of_skew(0.5 * (normal - normal.transpose()));
+    detail::repair_zero_frequencies(eigen.frequency, eigen.V);
     Nplr result;
     result.W = Eigen::VectorXcd(n);
     result.W.real().setConstant(c);
     result.W.imag() = eigen.frequency.head(n).cwiseMin(0.0);
     result.V = eigen.V.leftCols(n);
     detail::fix_phase(result.V);
-    detail::repair_zero_frequency(result.W, result.V);
     result.P = (result.V.adjoint() * P.transpose()).transpose();
     result.B = result.V.adjoint() * system.B;
     return result;

@@ -17,6 +17,7 @@
 #include <ssm/io/detail/quoted.hpp>
 #include <ssm/io/dtype.hpp>
 #include <ssm/io/safetensors.hpp>
+#include <ssm/io/stored_as.hpp>
 
 namespace ssm {
 
@@ -28,6 +29,8 @@ struct LoadOptions {
     /// Name in the file of a weight, before the prefix; none: its own. An empty name leaves the
     /// weight as it is. Two weights may have one name. Asked more than once for each weight.
     std::function<std::string(std::string_view)> name{};
+    /// The same for files that store weights in parts or transposed; used instead of `name` if it is there.
+    std::function<StoredAs(std::string_view)> stored_as{};
     /// Weights that the file does not have stay as they are.
     bool allow_missing = false;
     /// Tensors of the file that no weight has the name of are left alone.
@@ -111,41 +114,60 @@ public:
     void check(const L& layer, Misfits& misfits, std::set<std::string, std::less<>>& used) const {
         visit(
             [&](std::string_view name, const WeightTraits&, const auto& weight) {
-                const std::string stored = stored_name(name);
-                if (stored.empty())
+                const StoredAs stored = find(name);
+                if (stored.names.empty())
                     return;
-                used.insert(stored);
-                check_weight(stored, weight, misfits);
+                const StoredParts parts(stored, weight.extents());
+                for (const std::string& part : stored.names) {
+                    used.insert(part);
+                    check_part(part, weight, parts.shape(), misfits);
+                }
             },
             layer);
     }
     void read(L& layer) const {
         visit(
             [&](std::string_view name, const WeightTraits&, auto& weight) {
-                const std::string stored = stored_name(name);
-                if (!stored.empty() && file_.contains(stored))
-                    file_.read(stored, weight.flat());
+                const StoredAs stored = find(name);
+                const StoredParts parts(stored, weight.extents());
+                for (std::size_t part = 0; part < stored.names.size(); ++part)
+                    if (file_.contains(stored.names[part]))
+                        read_part(stored.names[part], parts, part, weight.flat());
             },
             layer);
     }
 
 private:
-    [[nodiscard]] std::string stored_name(std::string_view name) const {
-        const std::string own = options_.name ? options_.name(name) : std::string(name);
-        return own.empty() ? own : options_.prefix + own;
+    [[nodiscard]] StoredAs find(std::string_view name) const {
+        StoredAs stored = options_.stored_as ? options_.stored_as(name)
+                          : options_.name    ? StoredAs(options_.name(name))
+                                             : StoredAs(std::string(name));
+        for (std::string& part : stored.names)
+            part = options_.prefix + part;
+        return stored;
+    }
+    template <class T>
+    void read_part(const std::string& name, const StoredParts& parts, std::size_t part,
+                   std::span<T> weight) const {
+        if (parts.is_plain()) {
+            file_.read(name, weight);
+            return;
+        }
+        const std::vector<T> numbers = file_.template read<T>(name);
+        parts.for_each(part, [&](std::size_t i, std::size_t j) { weight[i] = numbers[j]; });
     }
     template <class Weight>
-    void check_weight(const std::string& name, const Weight& weight, Misfits& misfits) const {
+    void check_part(const std::string& name, const Weight&, std::span<const std::size_t> expected,
+                    Misfits& misfits) const {
         using T = typename Weight::value_type;
         if (!file_.contains(name)) {
             misfits.missing.push_back(name);
             return;
         }
         const auto found = file_.real_shape(name);
-        const std::span expected(weight.extents().begin(), weight.extents().rank());
         if (!is_same_shape(found, expected, options_.ignore_unit_axes))
             misfits.different.push_back(joined(Quoted{name}, " has shape ", ShapeText{found},
-                                               ", expected ", weight.extents()));
+                                               ", expected ", ShapeText{expected}));
         else if (same_dtype_ && file_.entry(name).dtype != dtype_of<T>)
             misfits.different.push_back(joined(Quoted{name}, " has dtype ", file_.entry(name).dtype,
                                                ", expected ", dtype_of<T>));

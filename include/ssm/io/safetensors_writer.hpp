@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -28,7 +29,7 @@ namespace ssm {
 
 /// Collects tensors and texts and writes them as one safetensors file.
 ///
-/// The numbers are not copied: they must live, and keep their place, until `save`. The same
+/// The numbers of a span are not copied: they must live, and keep their place, until `save`. The same
 /// content is always the same bytes: wide numbers first, so that every tensor is aligned, then by
 /// name; texts by key; the header padded to 8 bytes.
 ///
@@ -41,6 +42,15 @@ public:
     template <class T>
     void add(std::string name, std::span<const std::size_t> shape, std::span<const T> numbers,
              Dtype stored = dtype_of<T>);
+
+    /// The same with numbers that the writer keeps.
+    template <class T>
+    void add(std::string name, std::span<const std::size_t> shape, std::vector<T> numbers,
+             Dtype stored = dtype_of<T>) {
+        const auto kept = std::make_shared<const std::vector<T>>(std::move(numbers));
+        add(std::move(name), shape, std::span<const T>(*kept), stored);
+        kept_.push_back(kept);
+    }
 
     /// Adds a text of the user's.
     void add_metadata(std::string key, std::string text);
@@ -67,6 +77,7 @@ private:
     [[nodiscard]] std::string header(std::span<const Part* const> parts) const;
 
     std::map<std::string, Part, std::less<>> parts_;
+    std::vector<std::shared_ptr<const void>> kept_;
     std::map<std::string, std::string, std::less<>> metadata_;
 };
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <concepts>
+#include <cstddef>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -10,10 +11,12 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include <ssm/core/weights.hpp>
 #include <ssm/io/dtype.hpp>
 #include <ssm/io/safetensors_writer.hpp>
+#include <ssm/io/stored_as.hpp>
 
 namespace ssm {
 
@@ -21,8 +24,10 @@ namespace ssm {
 struct SaveOptions {
     /// Put before every name, such as "backbone.".
     std::string prefix{};
-    /// Name in the file of a weight, before the prefix; none: its own.
+    /// Name in the file of a weight, before the prefix; none: its own. An empty name leaves it out.
     std::function<std::string(std::string_view)> name{};
+    /// The same to store weights in parts or transposed; used instead of `name` if it is there.
+    std::function<StoredAs(std::string_view)> stored_as{};
     /// Number type in the file of weights that are floats, such as `Dtype::bf16`; none: their own.
     std::optional<Dtype> dtype{};
     /// Texts to be kept with the weights.
@@ -31,19 +36,29 @@ struct SaveOptions {
 
 /// Adds all weights of a value that can be visited to a file about to be written.
 ///
-/// The weights are not copied: `layer` must live, unchanged, until the writer has saved.
+/// Weights that are stored as they are are not copied: `layer` must live, unchanged, until the writer has saved.
 template <class L>
 void add_weights(SafetensorsWriter& writer, const L& layer, const SaveOptions& options = {}) {
     visit(
         [&](std::string_view name, const WeightTraits&, const auto& weight) {
             using T = typename std::remove_cvref_t<decltype(weight)>::value_type;
             const Dtype own = dtype_of<T>;
-            std::string stored = options.name ? options.name(name) : std::string(name);
-            writer.add(
-                options.prefix + stored,
-                std::span<const std::size_t>(weight.extents().begin(), weight.extents().rank()),
-                std::span<const T>(weight.flat()),
-                std::floating_point<T> ? options.dtype.value_or(own) : own);
+            const Dtype dtype = std::floating_point<T> ? options.dtype.value_or(own) : own;
+            const StoredAs stored = options.stored_as ? options.stored_as(name)
+                                    : options.name    ? StoredAs(options.name(name))
+                                                      : StoredAs(std::string(name));
+            const detail::StoredParts parts(stored, weight.extents());
+            for (std::size_t part = 0; part < stored.names.size(); ++part) {
+                const std::string full = options.prefix + stored.names[part];
+                if (parts.is_plain()) {
+                    writer.add(full, std::span(parts.shape()), std::span<const T>(weight.flat()),
+                               dtype);
+                    continue;
+                }
+                std::vector<T> numbers(parts.size());
+                parts.for_each(part, [&](std::size_t i, std::size_t j) { numbers[j] = weight[i]; });
+                writer.add(full, std::span(parts.shape()), std::move(numbers), dtype);
+            }
         },
         layer);
 }

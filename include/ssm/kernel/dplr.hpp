@@ -103,9 +103,10 @@ void convolution_kernel_adjoint(const DplrSystem& system, std::size_t length,
     of_plain->reset(system.shape);
     detail::recurrent_kernel_adjoint(*plain, length, dkernel, *of_plain, workspace);
     unfold_adjoint(system, *plain, *of_plain);
-    for (auto [to, from] : {std::pair{&gradient.z, &of_plain->z}, std::pair{&gradient.p, &of_plain->p},
-                            std::pair{&gradient.q, &of_plain->q}, std::pair{&gradient.b, &of_plain->b},
-                            std::pair{&gradient.c, &of_plain->c}})
+    for (auto [to, from] :
+         {std::pair{&gradient.z, &of_plain->z}, std::pair{&gradient.p, &of_plain->p},
+          std::pair{&gradient.q, &of_plain->q}, std::pair{&gradient.b, &of_plain->b},
+          std::pair{&gradient.c, &of_plain->c}})
         for (std::size_t i = 0; i < to->re.size(); ++i) {
             to->re[i] += from->re[i];
             to->im[i] += from->im[i];

@@ -13,6 +13,7 @@
 #include <ssm/core/tensor.hpp>
 #include <ssm/core/weights.hpp>
 #include <ssm/core/workspace.hpp>
+#include <ssm/layer/detail/affine_weights.hpp>
 #include <ssm/layer/detail/column_norm.hpp>
 #include <ssm/layer/detail/row_sums.hpp>
 #include <ssm/layer/stateless.hpp>
@@ -35,10 +36,13 @@ namespace ssm {
 /// Cost      inference one pass over memory, training three, backward two
 /// Source    Ioffe and Szegedy 2015; momentum and variances as in PyTorch
 template <class T>
-class BatchNorm : public StatelessLayer<BatchNorm<T>, T> {
+class BatchNorm : public StatelessLayer<BatchNorm<T>, T>, public detail::AffineWeights<T> {
     using Base = StatelessLayer<BatchNorm<T>, T>;
+    using Affine = detail::AffineWeights<T>;
 
 public:
+    using Affine::bias;
+    using Affine::weight;
     using typename Base::State;
     static constexpr bool runs_in_place = true;
     struct Options {
@@ -57,8 +61,7 @@ public:
     };
 
     explicit BatchNorm(Options options)
-        : weight({options.weight ? options.channels : 0}, T(1)),
-          bias({options.bias ? options.channels : 0}),
+        : Affine(options.channels, options.weight, options.bias),
           running_mean({options.channels}),
           running_variance({options.channels}, T(1)),
           options_(options) {
@@ -123,18 +126,13 @@ public:
 
     template <class Visitor, class... Layers>
     static void visit_weights(Visitor&& visitor, Layers&... layers) {
-        if ((!layers.weight.empty() && ...))
-            visitor("weight", WeightTraits{.weight_decay = 0.0}, layers.weight...);
-        if ((!layers.bias.empty() && ...))
-            visitor("bias", WeightTraits{.weight_decay = 0.0}, layers.bias...);
+        Affine::visit_weights(visitor, layers...);
         const WeightTraits statistic{.role = WeightRole::statistic,
                                      .momentum = momentum_of(layers...)};
         visitor("running_mean", statistic, layers.running_mean...);
         visitor("running_var", statistic, layers.running_variance...);
     }
 
-    Tensor<T> weight;  ///< may be empty
-    Tensor<T> bias;    ///< may be empty
     Tensor<T> running_mean;
     Tensor<T> running_variance;
 
@@ -145,9 +143,6 @@ private:
     }
     [[nodiscard]] T scale_of(T variance) const noexcept {
         return T(1) / std::sqrt(variance + static_cast<T>(options_.epsilon));
-    }
-    static const T* pointer(const Tensor<T>& tensor) noexcept {
-        return tensor.empty() ? nullptr : tensor.data();
     }
     static void fill_zero(BatchView<T> du) {
         if (!du.empty())
@@ -163,7 +158,8 @@ private:
                         [&](std::size_t begin, std::size_t end, std::size_t) {
                             for (std::size_t r = begin; r < end; ++r)
                                 detail::normalise_columns(u.data() + r * channels, channels, mean,
-                                                          scale, pointer(weight), pointer(bias),
+                                                          scale, Affine::weight_at(),
+                                                          Affine::bias_at(),
                                                           y.data() + r * channels);
                         });
     }
@@ -198,12 +194,9 @@ private:
 
     void add_to_gradient(std::span<const T> sums, const Cache& cache, BatchNorm& gradient) const {
         const std::size_t channels = options_.channels;
+        gradient.add_gradients(sums.data() + channels, sums.data());
         const T unbiased = static_cast<T>(cache.count) / static_cast<T>(cache.count - 1);
         for (std::size_t h = 0; h < channels; ++h) {
-            if (!bias.empty())
-                gradient.bias[h] += sums[h];
-            if (!weight.empty())
-                gradient.weight[h] += sums[channels + h];
             gradient.running_mean[h] += cache.mean[h] - running_mean[h];
             gradient.running_variance[h] += unbiased * cache.variance[h] - running_variance[h];
         }
@@ -226,7 +219,7 @@ private:
                                 const bool counts = is_valid(r, u.length(), context);
                                 detail::normalise_columns_backward(
                                     u.data() + r * channels, dy.data() + r * channels, channels,
-                                    cache.mean.data(), cache.scale.data(), pointer(weight),
+                                    cache.mean.data(), cache.scale.data(), Affine::weight_at(),
                                     counts ? sums.data() : zeros.data(),
                                     counts ? sums.data() + channels : zeros.data(),
                                     du.data() + r * channels);

@@ -42,6 +42,11 @@ public:
         AlignedVector<T> window;  ///< (batch, W - 1, channels), oldest first
 
         friend bool operator==(const State&, const State&) = default;
+
+        template <class Visitor, class... States>
+        static void visit_numbers(Visitor&& visitor, States&... states) {
+            visitor("window", states.window...);
+        }
     };
     struct Cache {};
 

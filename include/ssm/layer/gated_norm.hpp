@@ -11,6 +11,7 @@
 #include <ssm/core/tensor.hpp>
 #include <ssm/core/weights.hpp>
 #include <ssm/core/workspace.hpp>
+#include <ssm/layer/detail/affine_weights.hpp>
 #include <ssm/layer/detail/gated_row.hpp>
 #include <ssm/layer/detail/row_sums.hpp>
 #include <ssm/layer/stateless.hpp>
@@ -33,11 +34,16 @@ enum class GateOrder {
 /// Cost      one pass over memory; the backward computes the forward again
 /// Source    the gated norms of Mamba-2
 template <class T, bool centered>
-class GatedNorm : public StatelessLayer<GatedNorm<T, centered>, T> {
+class GatedNorm : public StatelessLayer<GatedNorm<T, centered>, T>,
+                  public detail::AffineWeights<T> {
     using Base = StatelessLayer<GatedNorm<T, centered>, T>;
+    using Affine = detail::AffineWeights<T>;
     static constexpr const char* name = centered ? "ssm::GatedLayerNorm" : "ssm::GatedRMSNorm";
 
 public:
+    using Affine::bias;
+    using Affine::visit_weights;
+    using Affine::weight;
     using typename Base::State;
     struct Options {
         std::size_t channels = 0;  ///< of the output; the input has twice as many
@@ -50,15 +56,8 @@ public:
     struct Cache {};
 
     explicit GatedNorm(Options options)
-        : weight({options.weight ? options.channels : 0}, T(1)),
-          bias({options.bias ? options.channels : 0}),
-          options_(options) {
-        require<ValueError>(options.channels > 0, name, ": channels must be positive");
-        require<ValueError>(options.groups > 0 && options.channels % options.groups == 0, name,
-                            ": ", options.groups, " groups do not divide ", options.channels,
-                            " channels");
-        require<ValueError>(options.epsilon >= 0.0, name, ": epsilon = ", options.epsilon,
-                            " is negative");
+        : Affine(options.channels, options.weight, options.bias), options_(options) {
+        detail::require_groups(name, options);
     }
 
     [[nodiscard]] std::size_t in_channels() const noexcept { return 2 * options_.channels; }
@@ -110,22 +109,8 @@ public:
                             weight.empty() ? nullptr : partial + h,
                             bias.empty() ? nullptr : partial + channels + h, rows);
             });
-        for (std::size_t h = 0; h < weight.size(); ++h)
-            gradient.weight[h] += sums[h];
-        for (std::size_t h = 0; h < bias.size(); ++h)
-            gradient.bias[h] += sums[channels + h];
+        gradient.add_gradients(sums.data(), sums.data() + channels);
     }
-
-    template <class Visitor, class... Layers>
-    static void visit_weights(Visitor&& visitor, Layers&... layers) {
-        if ((!layers.weight.empty() && ...))
-            visitor("weight", WeightTraits{.weight_decay = 0.0}, layers.weight...);
-        if ((!layers.bias.empty() && ...))
-            visitor("bias", WeightTraits{.weight_decay = 0.0}, layers.bias...);
-    }
-
-    Tensor<T> weight;  ///< may be empty
-    Tensor<T> bias;    ///< may be empty
 
 private:
     [[nodiscard]] std::size_t group_size() const noexcept {
@@ -137,9 +122,8 @@ private:
         return {u.data(), gate, in_channels(), in_channels()};
     }
     [[nodiscard]] detail::GatedGroup<T> group(std::size_t h) const noexcept {
-        return {
-            group_size(), static_cast<T>(options_.epsilon), options_.order == GateOrder::norm_first,
-            weight.empty() ? nullptr : weight.data() + h, bias.empty() ? nullptr : bias.data() + h};
+        return {group_size(), static_cast<T>(options_.epsilon),
+                options_.order == GateOrder::norm_first, Affine::weight_at(h), Affine::bias_at(h)};
     }
     void apply_rows(detail::GatedRows<const T> in, T* y, std::size_t begin,
                     std::size_t end) const noexcept {

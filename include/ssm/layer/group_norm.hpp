@@ -13,6 +13,7 @@
 #include <ssm/core/tensor.hpp>
 #include <ssm/core/weights.hpp>
 #include <ssm/core/workspace.hpp>
+#include <ssm/layer/detail/affine_weights.hpp>
 #include <ssm/layer/detail/column_norm.hpp>
 #include <ssm/scan/segments.hpp>
 
@@ -31,8 +32,12 @@ namespace ssm {
 /// Cost      three passes over a sequence, five backward (the statistics are computed again, not kept)
 /// Source    Wu and He 2018; Ulyanov et al. 2016
 template <class T>
-class GroupNorm {
+class GroupNorm : public detail::AffineWeights<T> {
+    using Affine = detail::AffineWeights<T>;
+
 public:
+    using Affine::bias;
+    using Affine::weight;
     using value_type = T;
     using input_type = T;
     struct Options {
@@ -45,15 +50,8 @@ public:
     struct Cache {};
 
     explicit GroupNorm(Options options)
-        : weight({options.weight ? options.channels : 0}, T(1)),
-          bias({options.bias ? options.channels : 0}),
-          options_(options) {
-        require<ValueError>(options.channels > 0, "ssm::GroupNorm: channels must be positive");
-        require<ValueError>(options.groups > 0 && options.channels % options.groups == 0,
-                            "ssm::GroupNorm: ", options.groups, " groups do not divide ",
-                            options.channels, " channels");
-        require<ValueError>(options.epsilon >= 0.0, "ssm::GroupNorm: epsilon = ", options.epsilon,
-                            " is negative");
+        : Affine(options.channels, options.weight, options.bias), options_(options) {
+        detail::require_groups("ssm::GroupNorm", options);
     }
 
     [[nodiscard]] std::size_t in_channels() const noexcept { return options_.channels; }
@@ -73,7 +71,8 @@ public:
                 measure(u.row(b, begin).data(), end - begin, mean, scale);
                 for (std::size_t l = begin; l < end; ++l)
                     detail::normalise_columns(u.row(b, l).data(), channels, mean, scale,
-                                              pointer(weight), pointer(bias), y.row(b, l).data());
+                                              Affine::weight_at(), Affine::bias_at(),
+                                              y.row(b, l).data());
             });
         });
     }
@@ -96,29 +95,11 @@ public:
         });
         for (std::size_t b = 0; b < u.batch(); ++b) {
             const T* sums = scratch.data() + (b * 6 + 4) * channels;
-            for (std::size_t h = 0; h < bias.size(); ++h)
-                gradient.bias[h] += sums[h];
-            for (std::size_t h = 0; h < weight.size(); ++h)
-                gradient.weight[h] += sums[channels + h];
+            gradient.add_gradients(sums + channels, sums);
         }
     }
 
-    template <class Visitor, class... Layers>
-    static void visit_weights(Visitor&& visitor, Layers&... layers) {
-        if ((!layers.weight.empty() && ...))
-            visitor("weight", WeightTraits{.weight_decay = 0.0}, layers.weight...);
-        if ((!layers.bias.empty() && ...))
-            visitor("bias", WeightTraits{.weight_decay = 0.0}, layers.bias...);
-    }
-
-    Tensor<T> weight;  ///< may be empty
-    Tensor<T> bias;    ///< may be empty
-
 private:
-    static const T* pointer(const Tensor<T>& tensor) noexcept {
-        return tensor.empty() ? nullptr : tensor.data();
-    }
-
     template <class Body>
     static void for_each_stretch(const Context& context, std::size_t b, std::size_t length,
                                  Body&& body) {
@@ -182,8 +163,8 @@ private:
         average_groups(sums + channels, end - begin);
         for (std::size_t l = begin; l < end; ++l)
             detail::normalise_columns_backward(u.row(b, l).data(), dy.row(b, l).data(), channels,
-                                               mean, scale, pointer(weight), sums, sums + channels,
-                                               du.row(b, l).data());
+                                               mean, scale, Affine::weight_at(), sums,
+                                               sums + channels, du.row(b, l).data());
     }
 
     Options options_;

@@ -97,6 +97,12 @@ public:
         set_rate(options.rate);
     }
 
+    /// A layer of given weights.
+    Lti(Tensor<T> skip, Bank weights, const Discretization& discretization, double rate = 1.0)
+        : D(std::move(skip)), bank(std::move(weights)), discretization_(discretization) {
+        set_rate(rate);
+    }
+
     [[nodiscard]] std::size_t in_channels() const noexcept { return bank.sizes().channels; }
     [[nodiscard]] std::size_t out_channels() const noexcept {
         return bank.sizes().heads * bank.sizes().channels;
@@ -115,6 +121,12 @@ public:
     /// What a stream remembers.
     struct State {
         friend bool operator==(const State& a, const State& b) { return a.values == b.values; }
+
+        /// What is remembered alone: the system is made anew from the weights.
+        template <class Visitor, class... States>
+        static void visit_numbers(Visitor&& visitor, States&... states) {
+            visitor("values", states.values...);
+        }
 
         std::shared_ptr<const Stream> system;  ///< shared by forks
         typename Stream::State values;
@@ -248,5 +260,16 @@ private:
     Discretization discretization_{};
     double rate_ = 1.0;
 };
+
+/// The layer whose system is, for all sequences, the one that `layer` has for those of `length` steps: where the
+/// discretisation depends on the length, this is what can run as a stream.
+template <class T, class Structure, LengthDependentDiscretization Discretization, class Evaluation,
+          class Direction>
+[[nodiscard]] auto with_length(
+    const Lti<T, Structure, Discretization, Evaluation, Direction>& layer, std::size_t length) {
+    const auto fixed = at_length(layer.discretization(), length);
+    return Lti<T, Structure, std::remove_const_t<decltype(fixed)>, Evaluation, Direction>(
+        layer.D, layer.bank, fixed, layer.rate());
+}
 
 }  // namespace ssm

@@ -12,6 +12,7 @@
 #include <ssm/core/tensor.hpp>
 #include <ssm/core/weights.hpp>
 #include <ssm/core/workspace.hpp>
+#include <ssm/layer/detail/affine_weights.hpp>
 #include <ssm/layer/detail/row_norm.hpp>
 #include <ssm/layer/detail/row_sums.hpp>
 #include <ssm/layer/stateless.hpp>
@@ -30,11 +31,16 @@ namespace ssm {
 /// Cost      one pass over memory; the backward recomputes the statistics' products, not the statistics
 /// Source    Ba et al. 2016; Zhang and Sennrich 2019; variance is the biased one, as in PyTorch
 template <class T, bool centered>
-class FeatureNorm : public StatelessLayer<FeatureNorm<T, centered>, T> {
+class FeatureNorm : public StatelessLayer<FeatureNorm<T, centered>, T>,
+                    public detail::AffineWeights<T> {
     using Base = StatelessLayer<FeatureNorm<T, centered>, T>;
+    using Affine = detail::AffineWeights<T>;
     static constexpr const char* name = centered ? "ssm::LayerNorm" : "ssm::RMSNorm";
 
 public:
+    using Affine::bias;
+    using Affine::visit_weights;
+    using Affine::weight;
     using typename Base::State;
     static constexpr bool runs_in_place = true;
     struct Options {
@@ -50,15 +56,8 @@ public:
     };
 
     explicit FeatureNorm(Options options)
-        : weight({options.weight ? options.channels : 0}, T(1)),
-          bias({options.bias ? options.channels : 0}),
-          options_(options) {
-        require<ValueError>(options.channels > 0, name, ": channels must be positive");
-        require<ValueError>(options.groups > 0 && options.channels % options.groups == 0, name,
-                            ": ", options.groups, " groups do not divide ", options.channels,
-                            " channels");
-        require<ValueError>(options.epsilon >= 0.0, name, ": epsilon = ", options.epsilon,
-                            " is negative");
+        : Affine(options.channels, options.weight, options.bias), options_(options) {
+        detail::require_groups(name, options);
     }
 
     [[nodiscard]] std::size_t in_channels() const noexcept { return options_.channels; }
@@ -100,32 +99,14 @@ public:
                                              du.empty() ? nullptr : du.data() + row * channels,
                                              &cache.statistics[row * options_.groups], partial);
                                  });
-        for (std::size_t h = 0; h < weight.size(); ++h)
-            gradient.weight[h] += sums[h];
-        for (std::size_t h = 0; h < bias.size(); ++h)
-            gradient.bias[h] += sums[channels + h];
+        gradient.add_gradients(sums.data(), sums.data() + channels);
     }
-
-    template <class Visitor, class... Layers>
-    static void visit_weights(Visitor&& visitor, Layers&... layers) {
-        if ((!layers.weight.empty() && ...))
-            visitor("weight", WeightTraits{.weight_decay = 0.0}, layers.weight...);
-        if ((!layers.bias.empty() && ...))
-            visitor("bias", WeightTraits{.weight_decay = 0.0}, layers.bias...);
-    }
-
-    Tensor<T> weight;  ///< may be empty
-    Tensor<T> bias;    ///< may be empty
 
 private:
+    using Affine::bias_at;
+    using Affine::weight_at;
     [[nodiscard]] std::size_t group_size() const noexcept {
         return options_.channels / options_.groups;
-    }
-    [[nodiscard]] const T* weight_at(std::size_t channel) const noexcept {
-        return weight.empty() ? nullptr : weight.data() + channel;
-    }
-    [[nodiscard]] const T* bias_at(std::size_t channel) const noexcept {
-        return bias.empty() ? nullptr : bias.data() + channel;
     }
 
     detail::RowStatistics<T> normalise(const T* x, std::size_t channel, T* y) const noexcept {

@@ -75,6 +75,12 @@ public:
         std::vector<std::size_t> counts;
 
         friend bool operator==(const State&, const State&) = default;
+
+        template <class Visitor, class... States>
+        static void visit_numbers(Visitor&& visitor, States&... states) {
+            visitor("values", states.values...);
+            visitor("counts", states.counts...);
+        }
     };
     struct Cache {};
 

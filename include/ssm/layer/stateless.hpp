@@ -19,6 +19,9 @@ public:
     /// Nothing to remember.
     struct State {
         friend bool operator==(const State&, const State&) = default;
+
+        template <class Visitor, class... States>
+        static void visit_numbers(Visitor&&, States&...) {}
     };
     [[nodiscard]] State rest_state(std::size_t = 1) const noexcept { return {}; }
 

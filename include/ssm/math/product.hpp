@@ -52,6 +52,32 @@ void product(MatrixMap<const T> a, MatrixMap<const T> b, MatrixMap<T> c) {
         product_cost(product_rows, b.rows(), b.cols()));
 }
 
+/// C += A B. Shapes and cost as above.
+template <class T>
+void add_product(MatrixMap<const T> a, MatrixMap<const T> b, MatrixMap<T> c) {
+    parallel_ranges(
+        static_cast<std::size_t>(a.rows()), product_rows,
+        [&](std::size_t begin, std::size_t end, std::size_t) {
+            const auto first = static_cast<Eigen::Index>(begin);
+            const auto count = static_cast<Eigen::Index>(end - begin);
+            c.middleRows(first, count).noalias() += a.middleRows(first, count) * b;
+        },
+        product_cost(product_rows, b.rows(), b.cols()));
+}
+
+/// C += A B^T: A (m, k), B (n, k), C (m, n), all row-major. Cost as above.
+template <class T>
+void add_product_transposed(MatrixMap<const T> a, MatrixMap<const T> b, MatrixMap<T> c) {
+    parallel_ranges(
+        static_cast<std::size_t>(a.rows()), product_rows,
+        [&](std::size_t begin, std::size_t end, std::size_t) {
+            const auto first = static_cast<Eigen::Index>(begin);
+            const auto count = static_cast<Eigen::Index>(end - begin);
+            c.middleRows(first, count).noalias() += a.middleRows(first, count) * b.transpose();
+        },
+        product_cost(product_rows, b.rows(), b.cols()));
+}
+
 /// C += A^T B: A (k, m), B (k, n), C (m, n), all row-major: the gradient of a matrix that many rows went through.
 ///
 /// Cost      2 m n k flops, cut over m when that is large; else over k, and the parts are added in order. The

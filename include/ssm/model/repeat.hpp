@@ -27,6 +27,12 @@ struct RepeatState {
     ScratchRows<value_t<L>> rows;
 
     friend bool operator==(const RepeatState&, const RepeatState&) = default;
+
+    template <class Visitor, class First, class... Others>
+    static void visit_numbers(Visitor&& visitor, First& first, Others&... others) {
+        for (std::size_t i = 0; i < first.parts.size(); ++i)
+            visitor(std::to_string(i), first.parts[i], others.parts[i]...);
+    }
 };
 
 template <class L>

@@ -39,6 +39,12 @@ struct ResidualState {
     ScratchRows<value_t<Inner>> rows;
 
     friend bool operator==(const ResidualState&, const ResidualState&) = default;
+
+    template <class Visitor, class... States>
+    static void visit_numbers(Visitor&& visitor, States&... states) {
+        visitor("norm", states.norm...);
+        visitor("inner", states.inner...);
+    }
 };
 
 template <class Norm, class Inner>

@@ -28,6 +28,20 @@ struct SequentialState {
     ScratchRows<T> rows;
 
     friend bool operator==(const SequentialState&, const SequentialState&) = default;
+
+    template <class Visitor, class... States>
+    static void visit_numbers(Visitor&& visitor, States&... states) {
+        [&]<std::size_t... I>(std::index_sequence<I...>) {
+            (visit_part<I>(visitor, states...), ...);
+        }
+        (std::index_sequence_for<Layers...>{});
+    }
+
+private:
+    template <std::size_t I, class Visitor, class... States>
+    static void visit_part(Visitor& visitor, States&... states) {
+        visitor(std::to_string(I), std::get<I>(states.parts)...);
+    }
 };
 
 template <class T, class... Layers>
@@ -96,6 +110,11 @@ public:
     }
     [[nodiscard]] std::size_t out_channels() const noexcept {
         return std::get<count - 1>(layers).out_channels();
+    }
+
+    /// Steps that are left of a sequence of any length, where a layer reduces time.
+    [[nodiscard]] std::size_t output_length() const noexcept requires reduces_time {
+        return output_shapes({1, 1, in_channels()}).back().length;
     }
 
     void forward(BatchView<const input_type> u, BatchView<value_type> y,

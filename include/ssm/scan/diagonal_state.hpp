@@ -79,6 +79,11 @@ public:
         return true;
     }
 
+    template <class Visitor, class... States>
+    static void visit_numbers(Visitor&& visitor, States&... states) {
+        visitor("data", states.data_...);
+    }
+
 private:
     [[nodiscard]] std::size_t stride() const noexcept { return detail::padded<T>(modes_); }
     [[nodiscard]] std::size_t row(std::size_t b, std::size_t h) const noexcept {

@@ -38,6 +38,7 @@ struct FitOptions {
     std::size_t batch_size = 32;
     std::size_t accumulation = 1;  ///< mini-batches whose gradients make one update
     bool shuffles = true;
+    Order order{};  ///< empty: random, or as they come if not `shuffles`
     Rest rest = Rest::kept;
     std::optional<double> clip_norm{};
     ScheduleBy schedule_by = ScheduleBy::step;
@@ -146,8 +147,7 @@ private:
     // The order is drawn from a copy of the state's generator, which moves on only when the epoch
     // is done: an epoch that was interrupted is drawn again alike.
     bool run_updates(Rng& order) {
-        const std::vector<std::size_t> indices =
-            options_.shuffles ? shuffled_indices(training_.size(), order) : all_;
+        const std::vector<std::size_t> indices = draw(order);
         const IndexBatches batches(indices, options_.batch_size, options_.rest);
         while (state_.batch < batches.size()) {
             const Progress progress = update(batches);
@@ -155,6 +155,16 @@ private:
                 return false;
         }
         return true;
+    }
+
+    [[nodiscard]] std::vector<std::size_t> draw(Rng& order) const {
+        if (!options_.order)
+            return options_.shuffles ? shuffled_indices(training_.size(), order) : all_;
+        std::vector<std::size_t> indices = options_.order(order);
+        require<ValueError>(indices.size() == training_.size(), "ssm::fit: the order has ",
+                            indices.size(), " indices for ", training_.size(),
+                            " training examples");
+        return indices;
     }
 
     // One update from the next mini-batches. The state changes when nothing can fail any more.

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <numeric>
 #include <span>
@@ -27,6 +28,9 @@ namespace ssm {
     rng.shuffle(std::span<std::size_t>(indices));
     return indices;
 }
+
+/// The order in which an epoch takes its examples, drawn anew for each: a permutation of 0 .. count - 1.
+using Order = std::function<std::vector<std::size_t>(Rng&)>;
 
 /// What happens to the last, smaller batch of an epoch.
 enum class Rest { kept, dropped };

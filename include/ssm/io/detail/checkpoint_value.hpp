@@ -77,6 +77,9 @@ struct ValueWriter {
             const std::array shape{value.state().size()};
             file.add(name, shape, std::span<const std::uint64_t>(value.state()));
         } else {
+            static_assert(HasVisitedWeights<V> || HasVisitedNumbers<V>,
+                          "ssm::Checkpoint: a part of this value (a state of a layer?) has neither "
+                          "visit_weights nor visit_numbers, so it cannot be saved");
             if constexpr (HasVisitedWeights<V>)
                 add_weights(file, value, {.prefix = name + "."});
             if constexpr (HasVisitedNumbers<V>)

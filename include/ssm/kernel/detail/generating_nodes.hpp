@@ -25,8 +25,8 @@ struct GeneratingNodes {
           cos(stride, T(1)),
           sin(stride, T(0)) {
         for (std::size_t k = 0; k < count; ++k) {
-            const double half = std::numbers::pi * static_cast<double>(k + 1) /
-                                static_cast<double>(length);
+            const double half =
+                std::numbers::pi * static_cast<double>(k + 1) / static_cast<double>(length);
             y[k] = static_cast<T>(std::tan(half));
             inverse_cos[k] = static_cast<T>(1.0 / std::cos(half));
             cos[k] = static_cast<T>(std::cos(half));
@@ -61,8 +61,7 @@ struct UnityTransform {
         const auto n = static_cast<double>(length);
         for (std::size_t p = 0; p < length; ++p) {
             // x = e^{i pi / (2 n)} e^{-i theta_k}
-            const double angle =
-                std::atan2(points[(2 * p + 1) * lanes], points[2 * p * lanes]);
+            const double angle = std::atan2(points[(2 * p + 1) * lanes], points[2 * p * lanes]);
             const double k = std::round(0.25 - angle * n / (2.0 * std::numbers::pi));
             node[p] = static_cast<std::size_t>(k < 0.0 ? k + n : k) % length;
         }

@@ -1,0 +1,185 @@
+// Trains a language model of characters (bytes) on a text file, with Mamba, Mamba-2 or S4D layers; validates on
+// the last tenth of the text, shows what the model would write, saves after each epoch and resumes from there.
+//
+//   char_lm --text tinyshakespeare.txt
+//
+// Quick run: --epochs 2 --width 16 --depth 1 --length 32
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <exception>
+#include <filesystem>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include <ssm/ssm.hpp>
+
+#include "support/options.hpp"
+#include "support/svg.hpp"
+#include "support/text.hpp"
+
+struct Settings {
+    explicit Settings(examples::Options options)
+        : text(options.get<std::string>("text", "", "file to learn; none: sums are made up")),
+          layer(options.get<std::string>("layer", "mamba", "mamba, mamba2 or s4d")),
+          model{.width = options.get<std::size_t>("width", 128, "channels of the model"),
+                .depth = options.get<std::size_t>("depth", 8, "layers"),
+                .dropout = options.get("dropout", 0.0, "dropout")},
+          state(options.get<std::size_t>("state", 16, "state size of each channel")),
+          length(options.get<std::size_t>("length", 256, "characters of an example")),
+          batch(options.get<std::size_t>("batch", 8, "examples of an update")),
+          epochs(options.get<std::size_t>("epochs", 5, "times through the text")),
+          rate(options.get("rate", 3e-3, "learning rate")),
+          decay(options.get("decay", 0.1, "weight decay")),
+          temperature(options.get("temperature", 0.8, "of the samples")),
+          sample(options.get<std::size_t>("sample", 300, "characters of a sample")),
+          prompt(options.get<std::string>("prompt", "\n", "how samples begin")),
+          out(options.get<std::string>("out", "char_lm", "names of the files that are written")),
+          threads(options.get<std::size_t>("threads", 0, "threads, 0 for all")),
+          seed(options.get("seed", 1U, "random numbers")) {
+        options.done();
+    }
+
+    std::string text, layer;
+    ssm::LanguageModelOptions model;
+    std::size_t state, length, batch, epochs;
+    double rate, decay, temperature;
+    std::size_t sample;
+    std::string prompt, out;
+    std::size_t threads;
+    unsigned seed;
+};
+
+template <class Model>
+void print_sample(const Model& model, const examples::Alphabet& alphabet, const Settings& settings,
+                  std::uint64_t seed) {
+    ssm::Workspace workspace;
+    const std::vector<std::vector<std::int32_t>> prompts{alphabet.encode(settings.prompt)};
+    ssm::generate(model, prompts,
+                  {.tokens = settings.sample,
+                   .sampling = {.temperature = settings.temperature},
+                   .seed = seed},
+                  workspace, [&alphabet](std::size_t, std::int32_t token) {
+                      std::putchar(alphabet.letter(token));
+                      return true;
+                  });
+    std::printf("\n----\n");
+}
+
+template <class Model>
+int train(Model model, const std::string& text, const Settings& settings) {
+    const examples::Alphabet alphabet(text);
+    const std::vector<std::int32_t> tokens = alphabet.encode(text);
+    const std::span<const std::int32_t> training =
+        std::span<const std::int32_t>(tokens).first(tokens.size() / 10 * 9);
+    const ssm::TokenWindows validation(
+        std::span<const std::int32_t>(tokens).subspan(training.size()), settings.length,
+        settings.length);
+    const std::size_t updates =
+        ssm::TokenWindows(training.subspan(settings.length), settings.length, settings.length)
+            .size() /
+        settings.batch;
+    const std::size_t steps = updates * settings.epochs;
+    std::printf("%zu characters of training text, %zu parameters, %zu updates\n", training.size(),
+                ssm::parameter_count(model), steps);
+
+    ssm::TrainState state(
+        model,
+        ssm::AdamW<Model>(
+            model, {.learning_rate = settings.rate, .beta2 = 0.98, .weight_decay = settings.decay}),
+        ssm::schedule::Warmup<ssm::schedule::Cosine>{steps / 20,
+                                                     {.steps = steps - steps / 20, .end = 0.02}},
+        {}, ssm::Rng(settings.seed));
+    std::vector<double> losses, validation_losses;
+    double seconds = 0.0;
+    ssm::Checkpoint run;
+    run.add("model", model);
+    run.add("state", state);
+    run.add("losses", losses);
+    run.add("validation_losses", validation_losses);
+    run.add("seconds", seconds);
+    const std::string path = settings.out + ".safetensors";
+    if (std::filesystem::exists(path)) {
+        run.load(path);
+        std::printf("resumed from %s after epoch %zu\n", path.c_str(), losses.size());
+    }
+
+    while (state.epoch < settings.epochs) {
+        // Each epoch cuts the text elsewhere.
+        const std::size_t offset = state.epoch * settings.length / settings.epochs;
+        const auto report = ssm::fit(
+            model, state,
+            ssm::TokenWindows(training.subspan(offset), settings.length, settings.length),
+            validation, ssm::loss::CrossEntropy<float>{},
+            {.epochs = state.epoch + 1,
+             .batch_size = settings.batch,
+             .rest = ssm::Rest::dropped,
+             .clip_norm = 1.0},
+            {.on_step = [&](const ssm::Progress& now) {
+                if (now.step % 10 == 0) {
+                    std::printf("\repoch %zu/%zu  update %zu/%zu  loss %.3f  %.0f characters/s ",
+                                losses.size() + 1, settings.epochs,
+                                static_cast<std::size_t>(now.step), steps, now.loss,
+                                now.samples_per_second * static_cast<double>(settings.length));
+                    std::fflush(stdout);
+                }
+                return true;
+            }});
+        const ssm::Progress& epoch = report.epochs.back();
+        seconds += epoch.seconds;
+        losses.push_back(epoch.loss);
+        validation_losses.push_back(epoch.validation_loss);
+        std::printf(
+            "\rafter epoch %zu: loss %.4f, validation loss %.4f nats a character, %.0f s, %.0f "
+            "bytes/s\n",
+            losses.size(), epoch.loss, epoch.validation_loss, seconds,
+            epoch.samples_per_second * static_cast<double>(settings.length));
+        print_sample(model, alphabet, settings, state.epoch);
+        run.save(path);
+    }
+    if (examples::Plot("Language model of characters", "epoch", "nats a character")
+            .add({"training", losses})
+            .add({"validation", validation_losses})
+            .save(settings.out + ".svg"))
+        std::printf("curve: %s.svg, model and optimiser: %s\n", settings.out.c_str(), path.c_str());
+    return 0;
+}
+
+int run(Settings settings) {
+    ssm::set_threads(settings.threads);
+    const std::string text =
+        settings.text.empty() ? examples::sums(4000) : examples::read_text(settings.text);
+    settings.model.tokens = examples::Alphabet(text).size();
+    const ssm::Rng rng(settings.seed);
+    if (settings.layer == "mamba")
+        return train(
+            ssm::LanguageModel<ssm::Mamba<float>>(settings.model, {.state = settings.state}, rng),
+            text, settings);
+    if (settings.layer == "mamba2")
+        return train(ssm::LanguageModel<ssm::Mamba2<float>>(
+                         settings.model, {.state = settings.state, .head_channels = 32}, rng),
+                     text, settings);
+    if (settings.layer == "s4d") {
+        using Block = ssm::SsmBlock<ssm::S4D<float>>;
+        const auto block = [&](std::size_t, ssm::Rng own) {
+            const ssm::S4D<float> system(
+                {.channels = settings.model.width, .state = settings.state}, own.split());
+            return Block(system, {}, own);
+        };
+        return train(ssm::LanguageModel<Block>(settings.model, block, rng), text, settings);
+    }
+    throw std::runtime_error("no layer is called " + settings.layer);
+}
+
+int main(int count, char** arguments) {
+    try {
+        return run(Settings(examples::Options(count, arguments,
+                                              "Trains a language model of characters on a text.")));
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "error: %s\n", error.what());
+        return 1;
+    }
+}

@@ -1,0 +1,78 @@
+#pragma once
+
+#include <cstddef>
+#include <span>
+
+#include <ssm/core/batch.hpp>
+#include <ssm/core/workspace.hpp>
+#include <ssm/layer/detail/row_sums.hpp>
+#include <ssm/layer/linear.hpp>
+#include <ssm/math/product.hpp>
+
+/// Some neighbouring outputs of a Linear, as sequences of their own: layers that project to several things at once get
+/// each of them contiguous, without copies. `first` is the first output; there are as many as the rows are wide.
+namespace ssm::detail {
+
+template <class T>
+[[nodiscard]] MatrixMap<const T> part_weight(const Linear<T>& linear, std::size_t first,
+                                             std::size_t count) noexcept {
+    const std::size_t in = linear.in_channels();
+    return matrix_map(linear.weight.data() + first * in, count, in);
+}
+
+/// y = W u + b
+template <class T>
+void linear_part(const Linear<T>& linear, std::size_t first, BatchView<const T> u, BatchView<T> y) {
+    if (y.empty())
+        return;
+    math::product_transposed<T>(u.matrix(), part_weight(linear, first, y.channels()),
+                                linear.bias.empty() ? nullptr : linear.bias.data() + first,
+                                y.matrix());
+}
+
+/// One step of `linear_part` for every stream.
+template <class T>
+void linear_part_step(const Linear<T>& linear, std::size_t first, std::span<const T> u,
+                      std::span<T> y) noexcept {
+    using Vector = Eigen::VectorX<T>;
+    const std::size_t in = linear.in_channels();
+    const std::size_t batch = u.size() / in;
+    const std::size_t out = batch == 0 ? 0 : y.size() / batch;
+    const auto size = static_cast<Eigen::Index>(out);
+    for (std::size_t b = 0; b < batch && out > 0; ++b) {
+        Eigen::Map<Vector> result(y.data() + b * out, size);
+        result.noalias() =
+            part_weight(linear, first, out) *
+            Eigen::Map<const Vector>(u.data() + b * in, static_cast<Eigen::Index>(in));
+        if (!linear.bias.empty())
+            result += Eigen::Map<const Vector>(linear.bias.data() + first, size);
+    }
+}
+
+/// Adjoint of `linear_part`: adds to the gradient, and overwrites du or adds to it; an empty du is not wanted.
+template <class T>
+void linear_part_backward(const Linear<T>& linear, std::size_t first, BatchView<const T> u,
+                          BatchView<const T> dy, BatchView<T> du, bool adds, Linear<T>& gradient,
+                          Workspace& workspace) {
+    if (dy.empty())
+        return;
+    const std::size_t in = linear.in_channels();
+    const std::size_t out = dy.channels();
+    math::add_product_of_transpose<T>(dy.matrix(), u.matrix(),
+                                      matrix_map(gradient.weight.data() + first * in, out, in),
+                                      workspace);
+    if (!linear.bias.empty())
+        sum_over_rows<T>(dy.shape().rows(), out, workspace, gradient.bias.data() + first,
+                         [&](std::size_t begin, std::size_t end, T* sums, std::size_t) {
+                             for (std::size_t row = begin; row < end; ++row)
+                                 add_row(dy.data() + row * out, out, sums);
+                         });
+    if (du.empty())
+        return;
+    if (adds)
+        math::add_product<T>(dy.matrix(), part_weight(linear, first, out), du.matrix());
+    else
+        math::product<T>(dy.matrix(), part_weight(linear, first, out), du.matrix());
+}
+
+}  // namespace ssm::detail

@@ -1,0 +1,298 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <utility>
+
+#include <ssm/core/batch.hpp>
+#include <ssm/core/concepts.hpp>
+#include <ssm/core/context.hpp>
+#include <ssm/core/error.hpp>
+#include <ssm/core/rng.hpp>
+#include <ssm/core/tensor.hpp>
+#include <ssm/core/weights.hpp>
+#include <ssm/core/workspace.hpp>
+#include <ssm/layer/embedding.hpp>
+#include <ssm/layer/norm.hpp>
+#include <ssm/math/product.hpp>
+#include <ssm/model/detail/composite.hpp>
+#include <ssm/model/repeat.hpp>
+#include <ssm/model/residual.hpp>
+#include <ssm/model/sequential.hpp>
+
+namespace ssm {
+
+/// Sizes of a `LanguageModel`.
+struct LanguageModelOptions {
+    std::size_t tokens = 0;  ///< size of the vocabulary
+    std::size_t width = 0;   ///< M, channels between the layers
+    std::size_t depth = 0;   ///< residual layers
+    std::size_t pad_to = 1;  ///< rows of the embedding are rounded up to a multiple of this
+    bool tied = true;        ///< the head is the embedding
+    double epsilon = 1e-5;   ///< of the norms
+    double dropout = 0.0;    ///< of each layer's branch, in training
+};
+
+namespace detail {
+
+template <class Backbone>
+struct LanguageModelState {
+    typename Backbone::State backbone;
+    ScratchRows<value_t<Backbone>> rows;
+
+    friend bool operator==(const LanguageModelState&, const LanguageModelState&) = default;
+
+    template <class Visitor, class... States>
+    static void visit_numbers(Visitor&& visitor, States&... states) {
+        visitor("backbone", states.backbone...);
+    }
+};
+
+template <class Backbone>
+struct LanguageModelCache {
+    typename Backbone::Cache backbone;
+    Batch<value_t<Backbone>> features;  ///< what the head read
+};
+
+}  // namespace detail
+
+/// A model of sequences of tokens: embedding, pre-norm residual layers, a norm, and a head that
+/// gives a logit for each token that may come next.
+///
+///   h = E[tokens];   depth times h = h + mixer(norm(h));   logits = W norm(h)      W = E when tied
+///
+///   LanguageModel<Mamba<float>> model({.tokens = 256, .width = 128, .depth = 4}, {}, Rng(1));
+///
+/// A layer like any other over token ids: it trains, streams, forks. Its weights have the names of
+/// the published Mamba checkpoints, `backbone.layers.0.mixer.*` and so on.
+///
+/// Shapes    u (batch, L, 1) of ids -> logits (batch, L, V), V = tokens rounded up to pad_to
+/// Initial   embedding normal with deviation 0.02; the mixers' own, but weights `out_proj.weight` and
+///           `fc2.weight` divided by sqrt(depth) and `in_proj.bias` and `out_proj.bias` zero; a head of
+///           its own uniform in +-1/sqrt(M)
+/// State     the mixers'
+/// Errors    ValueError for sizes of zero and, before anything is written, for ids out of range
+/// Cost      the mixers' and 2 M V flops a token for the head
+/// Source    MambaLMHeadModel of state-spaces/mamba
+template <Layer Mixer, class Norm = RMSNorm<value_t<Mixer>>>
+class LanguageModel {
+    static_assert(check_streaming<Mixer>() && check_trainable<Mixer>());
+    using T = value_t<Mixer>;
+    using Token = std::int32_t;
+
+public:
+    using value_type = T;
+    using input_type = Token;
+    using Options = LanguageModelOptions;
+    using Block = Residual<Norm, Mixer>;
+    using Backbone = Sequential<Embedding<T>, Repeat<Block>, Norm>;
+    using State = detail::LanguageModelState<Backbone>;
+    using Cache = detail::LanguageModelCache<Backbone>;
+
+    /// Mixers made by `mixer(index, rng)`, each of which keeps `width` channels.
+    template <std::invocable<std::size_t, Rng> Make>
+    LanguageModel(const Options& options, Make&& mixer, Rng rng = Rng())
+        : backbone(make_backbone(options, mixer, rng)), options_(options) {
+        if (!options.tied)
+            head = random_head(rng.split());
+        rescale();
+    }
+    /// Mixers with these options; their channels are set to `width`.
+    LanguageModel(const Options& options, typename Mixer::Options mixer, Rng rng = Rng())
+        : LanguageModel(
+              options,
+              [&](std::size_t, Rng generator) {
+                  mixer.channels = options.width;
+                  return Mixer(mixer, generator);
+              },
+              rng) {}
+
+    [[nodiscard]] std::size_t in_channels() const noexcept { return 1; }
+    [[nodiscard]] std::size_t out_channels() const noexcept { return embedding().tokens(); }
+    [[nodiscard]] const Options& options() const noexcept { return options_; }
+    /// Size of the vocabulary; logits from here on are padding.
+    [[nodiscard]] std::size_t tokens() const noexcept { return options_.tokens; }
+    [[nodiscard]] std::size_t width() const noexcept { return embedding().out_channels(); }
+    [[nodiscard]] bool is_tied() const noexcept { return head.empty(); }
+
+    [[nodiscard]] const Embedding<T>& embedding() const noexcept {
+        return std::get<0>(backbone.layers);
+    }
+    [[nodiscard]] const Repeat<Block>& blocks() const noexcept {
+        return std::get<1>(backbone.layers);
+    }
+    [[nodiscard]] const Norm& norm() const noexcept { return std::get<2>(backbone.layers); }
+    /// W (V, M).
+    [[nodiscard]] const Tensor<T>& head_weight() const noexcept {
+        return is_tied() ? embedding().weight : head;
+    }
+
+    void forward(BatchView<const Token> u, BatchView<T> logits, const Context& context) const {
+        require_forward("ssm::LanguageModel", *this, u, logits, context);
+        const Workspace::Frame frame = context.workspace.frame();
+        const BatchView<T> features = take_features(u.shape(), context.workspace);
+        backbone.forward(u, features, context);
+        apply_head(features, logits);
+    }
+    void forward(BatchView<const Token> u, BatchView<T> logits, State& state,
+                 const Context& context) const {
+        require_forward("ssm::LanguageModel", *this, u, logits, context);
+        const Workspace::Frame frame = context.workspace.frame();
+        const BatchView<T> features = take_features(u.shape(), context.workspace);
+        backbone.forward(u, features, state.backbone, context);
+        apply_head(features, logits);
+    }
+    void forward(BatchView<const Token> u, BatchView<T> logits, Cache& cache,
+                 const Context& context) const {
+        require_forward("ssm::LanguageModel", *this, u, logits, context);
+        cache.features.resize({u.batch(), u.length(), width()});
+        backbone.forward(u, cache.features, cache.backbone, context);
+        apply_head(cache.features, logits);
+    }
+
+    /// Reads tokens and gives the logits of the last of each sequence alone: the beginning of a
+    /// generation, without the cost of a head for every token.
+    ///
+    /// Shapes    u (batch, L, 1), logits (batch, 1, V). A sequence whose length in the context is 0
+    ///           keeps its logits.
+    void prefill(BatchView<const Token> u, BatchView<T> logits, State& state,
+                 const Context& context) const {
+        require_shape("ssm::LanguageModel: logits of the last step", logits.shape(),
+                      {u.batch(), 1, out_channels()});
+        const Workspace::Frame frame = context.workspace.frame();
+        const BatchView<T> features = take_features(u.shape(), context.workspace);
+        backbone.forward(u, features, state.backbone, context);
+        for (std::size_t b = 0; b < u.batch(); ++b)
+            if (const std::size_t valid = context.valid_length(b, u.length()); valid > 0)
+                head_row(features.row(b, valid - 1), logits.row(b, 0));
+    }
+
+    void backward(BatchView<const Token> u, BatchView<const T> dlogits, BatchView<T> du,
+                  const Cache& cache, LanguageModel& gradient, const Context& context) const {
+        require_forward("ssm::LanguageModel", *this, u, dlogits, context);
+        require_shape("ssm::LanguageModel: cache", cache.features.shape(),
+                      {u.batch(), u.length(), width()});
+        if (u.empty())
+            return;
+        const Workspace::Frame frame = context.workspace.frame();
+        const BatchView<T> dfeatures = take_features(u.shape(), context.workspace);
+        math::product<T>(dlogits.matrix(), head_weight().matrix(), dfeatures.matrix());
+        math::add_product_of_transpose<T>(dlogits.matrix(), cache.features.view().matrix(),
+                                          gradient.head_weight_of_gradient().matrix(),
+                                          context.workspace);
+        backbone.backward(u, dfeatures, du, cache.backbone, gradient.backbone, context);
+    }
+
+    [[nodiscard]] State rest_state(std::size_t batch = 1) const {
+        return {backbone.rest_state(batch), detail::ScratchRows<T>(batch * width())};
+    }
+    void step(std::span<const Token> u, std::span<T> logits, State& state) const noexcept {
+        const std::span<T> features = state.rows(0, u.size() * width());
+        backbone.step(u, features, state.backbone);
+        for (std::size_t b = 0; b < u.size(); ++b)
+            head_row(features.subspan(b * width(), width()),
+                     logits.subspan(b * out_channels(), out_channels()));
+    }
+
+    template <class Visitor, class First, class... Others>
+    static void visit_weights(Visitor&& visitor, First& first, Others&... others) {
+        const std::size_t depth = first.blocks().layers.size();
+        require<ShapeError>(((depth == others.blocks().layers.size()) && ...),
+                            "ssm::LanguageModel: the values visited together differ in depth");
+        Embedding<T>::visit_weights(nested(visitor, "backbone.embeddings"),
+                                    std::get<0>(first.backbone.layers),
+                                    std::get<0>(others.backbone.layers)...);
+        for (std::size_t i = 0; i < depth; ++i) {
+            const auto block = [i](auto& model) -> auto& {
+                return std::get<1>(model.backbone.layers).layers[i];
+            };
+            const std::string name = "backbone.layers." + std::to_string(i);
+            Norm::visit_weights(nested(visitor, name + ".norm"), block(first).norm,
+                                block(others).norm...);
+            Mixer::visit_weights(nested(visitor, name + ".mixer"), block(first).inner,
+                                 block(others).inner...);
+        }
+        Norm::visit_weights(nested(visitor, "backbone.norm_f"), std::get<2>(first.backbone.layers),
+                            std::get<2>(others.backbone.layers)...);
+        if (!first.is_tied())
+            visitor("lm_head.weight", WeightTraits{}, first.head, others.head...);
+    }
+
+    Backbone backbone;  ///< embedding, layers, norm
+    Tensor<T> head;     ///< (V, M); empty when it is the embedding
+
+private:
+    template <class Make>
+    static Backbone make_backbone(const Options& options, Make& mixer, Rng& rng) {
+        require<ValueError>(
+            options.tokens > 0 && options.width > 0 && options.depth > 0 && options.pad_to > 0,
+            "ssm::LanguageModel: tokens = ", options.tokens, ", width = ", options.width,
+            ", depth = ", options.depth, " and pad_to = ", options.pad_to, " must be positive");
+        const std::size_t rows = (options.tokens + options.pad_to - 1) / options.pad_to;
+        Embedding<T> embedding(
+            {.tokens = rows * options.pad_to, .channels = options.width, .deviation = 0.02},
+            rng.split());
+        Repeat<Block> blocks(options.depth, [&](std::size_t i) {
+            return Block(norm_of(options), mixer(i, rng.split()), {.dropout = options.dropout});
+        });
+        return Backbone(std::move(embedding), std::move(blocks), norm_of(options));
+    }
+    static Norm norm_of(const Options& options) {
+        return Norm({.channels = options.width, .epsilon = options.epsilon});
+    }
+
+    [[nodiscard]] Tensor<T> random_head(Rng rng) const {
+        Tensor<T> weight({out_channels(), width()});
+        const double bound = 1.0 / std::sqrt(static_cast<double>(width()));
+        for (T& w : weight.flat())
+            w = static_cast<T>(rng.uniform(-bound, bound));
+        return weight;
+    }
+
+    /// Residual branches start small, so that their sum does not grow with the depth.
+    void rescale() {
+        auto& layers = std::get<1>(backbone.layers).layers;
+        const T scale = static_cast<T>(1.0 / std::sqrt(static_cast<double>(layers.size())));
+        for (Block& block : layers)
+            visit(
+                [scale](std::string_view name, const WeightTraits&, Tensor<T>& weight) {
+                    if (name.ends_with("out_proj.weight") || name.ends_with("fc2.weight")) {
+                        for (T& w : weight.flat())
+                            w *= scale;
+                    } else if (name.ends_with("in_proj.bias") || name.ends_with("out_proj.bias")) {
+                        weight.fill(T(0));
+                    }
+                },
+                block.inner);
+    }
+
+    [[nodiscard]] Tensor<T>& head_weight_of_gradient() noexcept {
+        return is_tied() ? std::get<0>(backbone.layers).weight : head;
+    }
+    [[nodiscard]] BatchView<T> take_features(const Shape& shape, Workspace& workspace) const {
+        return {workspace.take<T>(shape.rows() * width()).data(),
+                {shape.batch, shape.length, width()}};
+    }
+    void apply_head(BatchView<const T> features, BatchView<T> logits) const {
+        if (!features.empty())
+            math::product_transposed<T>(features.matrix(), head_weight().matrix(), nullptr,
+                                        logits.matrix());
+    }
+    void head_row(std::span<const T> features, std::span<T> logits) const noexcept {
+        using Vector = Eigen::VectorX<T>;
+        Eigen::Map<Vector>(logits.data(), static_cast<Eigen::Index>(logits.size())).noalias() =
+            head_weight().matrix() *
+            Eigen::Map<const Vector>(features.data(), static_cast<Eigen::Index>(features.size()));
+    }
+
+    Options options_;
+};
+
+}  // namespace ssm

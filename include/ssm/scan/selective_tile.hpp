@@ -1,0 +1,157 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <span>
+
+#include <ssm/core/aligned.hpp>
+#include <ssm/core/config.hpp>
+#include <ssm/core/workspace.hpp>
+#include <ssm/math/smooth_activations.hpp>
+#include <ssm/scan/selective_number.hpp>
+#include <ssm/scan/selective_system.hpp>
+#include <ssm/simd/partial.hpp>
+#include <ssm/simd/sigmoid.hpp>
+#include <ssm/simd/unroll.hpp>
+
+/// What the selective scan and its adjoint share: a tile of a few steps and a few vectors of channels, copied into
+/// the level 1 cache and padded there to whole vectors and to whole groups of modes, so that the loops over modes
+/// know of no tails, strides or layouts.
+namespace ssm::detail {
+
+/// Steps of a tile, and from one checkpoint of the state to the next.
+inline constexpr std::size_t selective_steps = 16;
+/// Modes whose states are in registers together.
+inline constexpr std::size_t selective_modes = 4;
+
+template <class Number>
+struct SelectiveLayout {
+    using T = RealOfNumber<Number>;
+    static constexpr std::size_t w = simd::width<T>;
+    static constexpr std::size_t parts = SelectiveVector<Number>::parts;
+    static constexpr std::size_t vector = w * parts;  ///< numbers of type T of a vector of Numbers
+
+    std::size_t modes;  ///< padded
+    explicit SelectiveLayout(std::size_t unpadded)
+        : modes((unpadded + selective_modes - 1) / selective_modes * selective_modes) {}
+
+    /// Numbers of type T of all modes of one vector of channels.
+    [[nodiscard]] std::size_t state() const noexcept { return modes * vector; }
+    /// The same rounded up to whole cache lines, of B or C of one step.
+    [[nodiscard]] std::size_t map() const noexcept {
+        constexpr std::size_t line = alignment / sizeof(T);
+        return (modes * parts + line - 1) / line * line;
+    }
+};
+
+/// What one vector of channels reads of B or C: `step` numbers further with each step.
+template <class T>
+struct SelectiveMapRows {
+    const T* data = nullptr;
+    std::size_t step = 0;
+    std::size_t plane = 0;     ///< from real to imaginary parts
+    bool is_constant = false;  ///< vectors of channels instead of one number for all
+};
+
+/// B or C at step t for mode n, when both are the same for all channels.
+struct SharedMaps {
+    template <class V, class T>
+    [[nodiscard]] SSM_INLINE static V at(const SelectiveMapRows<T>& rows, std::size_t t,
+                                         std::size_t n) noexcept {
+        return spread(V{}, rows.data + t * rows.step + n, rows.plane);
+    }
+};
+/// The same when one or both may be constant.
+struct AnyMaps {
+    template <class V, class T>
+    [[nodiscard]] SSM_INLINE static V at(const SelectiveMapRows<T>& rows, std::size_t t,
+                                         std::size_t n) noexcept {
+        if (rows.is_constant)
+            return load_vector<V>(rows.data + n * (sizeof(V) / sizeof(T)));
+        return SharedMaps::at<V>(rows, t, n);
+    }
+};
+
+/// Copies B or C of steps first .. first + steps - 1 of a section, scaled, modes padded with zeros.
+template <class Number, class T = RealOfNumber<Number>>
+void pack_map(const SelectiveMap<const Number>& map, std::size_t row, std::size_t steps,
+              std::size_t group, std::size_t modes, const SelectiveLayout<Number>& layout, T scale,
+              T* to) noexcept {
+    for (std::size_t t = 0; t < steps; ++t) {
+        const Number* from = map.at(row + t, group, modes);
+        T* target = to + t * layout.map();
+        for (std::size_t part = 0; part < layout.parts; ++part)
+            for (std::size_t n = 0; n < layout.modes; ++n)
+                target[part * layout.modes + n] = n < modes ? scale * part_of(from[n], part) : T(0);
+    }
+}
+
+/// Copies `count` channels of (modes, channels) numbers into a vector for each mode, zeros elsewhere; `f` is applied.
+template <class Number, class F, class T = RealOfNumber<Number>>
+void pack_vectors(const Number* from, std::size_t channels, std::size_t modes, std::size_t count,
+                  const SelectiveLayout<Number>& layout, F&& f, T* to) noexcept {
+    using V = typename SelectiveVector<Number>::Vector;
+    for (std::size_t n = 0; n < layout.modes; ++n)
+        store_vector(to + n * layout.vector, n < modes && from != nullptr
+                                                 ? f(gather(from + n * channels, count))
+                                                 : zero_vector<V>());
+}
+
+/// A of the system as the kernels want it: times `unit`, and minus the exponential of a logarithm.
+template <class Number, class T = RealOfNumber<Number>>
+void pack_rates(const SelectiveSystem<Number>& system, std::size_t channel, std::size_t count,
+                const SelectiveLayout<Number>& layout, T unit, T* to) noexcept {
+    using V = typename SelectiveVector<Number>::Vector;
+    pack_vectors<Number>(
+        system.A + channel, system.channels, system.modes, count, layout,
+        [&](V a) {
+            if constexpr (SelectiveLayout<Number>::parts == 1)
+                return (system.log_A ? -simd::exp(a) : a) * V(unit);
+            else
+                return a * simd::Pack<T>(unit);
+        },
+        to);
+}
+
+/// How channels are cut into tiles: at the borders of sections, and every `packs` vectors.
+template <class Number>
+struct SelectiveTiles {
+    using T = RealOfNumber<Number>;
+    static constexpr std::size_t w = simd::width<T>;
+    /// Vectors of a tile: a tile reads some cache lines of each row.
+    static constexpr std::size_t packs = std::max<std::size_t>(1, 256 / sizeof(T) / w);
+    static constexpr std::size_t channels = packs * w;
+
+    SelectiveSections sections;
+    std::size_t per_section;
+
+    explicit SelectiveTiles(const SelectiveSections& s)
+        : sections(s), per_section((s.channels + channels - 1) / channels) {}
+
+    [[nodiscard]] std::size_t count() const noexcept { return sections.count * per_section; }
+    [[nodiscard]] std::size_t section(std::size_t tile) const noexcept {
+        return tile / per_section;
+    }
+    /// First channel of a tile.
+    [[nodiscard]] std::size_t begin(std::size_t tile) const noexcept {
+        return section(tile) * sections.channels + tile % per_section * channels;
+    }
+    /// Channels of a tile.
+    [[nodiscard]] std::size_t width(std::size_t tile) const noexcept {
+        return std::min(channels, sections.channels - tile % per_section * channels);
+    }
+};
+
+/// dt_t of delta_t.
+template <class T>
+struct SelectiveTimestep {
+    bool softplus;
+
+    [[nodiscard]] SSM_INLINE simd::Pack<T> operator()(simd::Pack<T> delta,
+                                                      simd::Pack<T> shift) const noexcept {
+        return softplus ? simd::softplus(delta + shift) : delta + shift;
+    }
+};
+
+}  // namespace ssm::detail

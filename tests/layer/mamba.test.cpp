@@ -1,0 +1,54 @@
+#include <ssm/layer/mamba.hpp>
+
+#include <cmath>
+#include <cstddef>
+
+#include <ssm/core/concepts.hpp>
+#include <ssm/core/error.hpp>
+#include <ssm/core/rng.hpp>
+
+#include "support/conformance.hpp"
+
+using namespace ssm;
+using ssm_test::check_conformance;
+
+static_assert(StreamingLayer<Mamba<float>> && TrainableLayer<Mamba<float>>);
+
+TEST_CASE("Mamba keeps every promise of a layer") {
+    const MambaNorm norm = GENERATE(MambaNorm::none, MambaNorm::plain, MambaNorm::learned);
+    check_conformance(
+        ssm_test::with_noise(Mamba<double>({.channels = 5,
+                                            .state = norm == MambaNorm::none ? 6U : 3U,
+                                            .width = 3,
+                                            .bias = norm == MambaNorm::none,
+                                            .norm = norm})));
+}
+
+TEST_CASE("Mamba in float keeps every promise too") {
+    check_conformance(Mamba<float>({.channels = 9, .state = 16}, Rng(3)));
+}
+
+TEST_CASE("Mamba begins with A = -(1, ..., N) and time steps in their range") {
+    const Mamba<double> layer({.channels = 20, .state = 4});
+    CHECK(layer.options().inner == 40);
+    CHECK(layer.options().rank == 2);
+    for (std::size_t n = 0; n < 4; ++n)
+        CHECK(std::exp(layer.A_log[n * 40 + 7]) == Approx(static_cast<double>(n + 1)));
+    for (const double bias : layer.dt_proj.bias.flat()) {
+        const double dt = std::log1p(std::exp(bias));
+        CHECK(dt >= 1e-3 * (1 - 1e-12));
+        CHECK(dt <= 1e-1 * (1 + 1e-12));
+    }
+}
+
+TEST_CASE("Mamba refuses sizes of zero and states of other batches") {
+    CHECK_THROWS_AS(Mamba<float>({.channels = 0}), ValueError);
+    CHECK_THROWS_AS(Mamba<float>({.channels = 3, .state = 0}), ValueError);
+    CHECK_THROWS_AS(Mamba<float>({.channels = 3, .timescale = {.min = 0.0}}), ValueError);
+    const Mamba<float> layer({.channels = 3});
+    Workspace workspace;
+    Batch<float> u(2, 4, 3);
+    Batch<float> y(u.shape());
+    auto state = layer.rest_state(1);
+    CHECK_THROWS_AS(layer.forward(u, y, state, workspace), ShapeError);
+}

@@ -1,0 +1,71 @@
+#include <ssm/layer/mamba2.hpp>
+
+#include <cmath>
+#include <cstddef>
+
+#include <ssm/core/concepts.hpp>
+#include <ssm/core/error.hpp>
+#include <ssm/core/rng.hpp>
+
+#include "support/conformance.hpp"
+
+using namespace ssm;
+using ssm_test::check_conformance;
+using ssm_test::with_noise;
+
+static_assert(StreamingLayer<Mamba2<float>> && TrainableLayer<Mamba2<float>>);
+
+TEST_CASE("Mamba2 keeps every promise of a layer") {
+    Mamba2<double>::Options options{.channels = 6, .state = 3, .head_channels = 3};
+    SECTION("as published") {}
+    SECTION("in groups, with all biases, normalised in front of the gate") {
+        options.groups = 2;
+        options.bias = true;
+        options.width = 3;
+        options.order = GateOrder::norm_first;
+    }
+    SECTION("without norm, with limited time steps, and D for each channel") {
+        options.norm = false;
+        options.dt_lowest = 0.02;
+        options.dt_highest = 0.9;
+        options.D_per_channel = true;
+    }
+    SECTION("with channels beside the scan, and first states that are learned") {
+        options.ssm_channels = 6;
+        options.learns_init_state = true;
+    }
+    check_conformance(with_noise(Mamba2<double>(options)));
+}
+
+TEST_CASE("Mamba2 in float keeps every promise too") {
+    check_conformance(Mamba2<float>({.channels = 8, .state = 16, .head_channels = 16}, Rng(3)));
+}
+
+TEST_CASE("Mamba2 begins with decays and time steps in their ranges") {
+    const Mamba2<double> layer({.channels = 64, .state = 4, .head_channels = 4});
+    CHECK(layer.options().inner == 128);
+    CHECK(layer.heads() == 32);
+    for (std::size_t h = 0; h < layer.heads(); ++h) {
+        const double a = std::exp(layer.A_log[h]);
+        CHECK((a >= 1.0 && a <= 16.0));
+        const double dt = std::log1p(std::exp(layer.dt_bias[h]));
+        CHECK((dt >= 1e-3 * (1 - 1e-12) && dt <= 1e-1 * (1 + 1e-12)));
+        CHECK(layer.D[h] == 1.0);
+    }
+}
+
+TEST_CASE("Mamba2 refuses sizes that do not fit together and states of other batches") {
+    using Layer = Mamba2<float>;
+    CHECK_THROWS_AS(Layer({.channels = 0}), ValueError);
+    CHECK_THROWS_AS(Layer({.channels = 6, .head_channels = 5}), ValueError);
+    CHECK_THROWS_AS(Layer({.channels = 6, .head_channels = 4, .groups = 2}), ValueError);
+    CHECK_THROWS_AS(Layer({.channels = 6, .head_channels = 4, .ssm_channels = 16}), ValueError);
+    CHECK_THROWS_AS(Layer({.channels = 6, .head_channels = 4, .dt_lowest = 1.0, .dt_highest = 0.5}),
+                    ValueError);
+    const Layer layer({.channels = 6, .state = 2, .head_channels = 4});
+    Workspace workspace;
+    Batch<float> u(2, 4, 6);
+    Batch<float> y(u.shape());
+    auto state = layer.rest_state(1);
+    CHECK_THROWS_AS(layer.forward(u, y, state, workspace), ShapeError);
+}

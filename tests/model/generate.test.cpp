@@ -1,0 +1,131 @@
+#include <ssm/model/generate.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include <ssm/io/checkpoint.hpp>
+#include <ssm/layer/mamba.hpp>
+#include <ssm/model/language_model.hpp>
+
+#include "support/conformance.hpp"
+#include "support/temporary_folder.hpp"
+
+using namespace ssm;
+
+using Model = LanguageModel<Mamba<double>>;
+using Tokens = std::vector<std::int32_t>;
+
+namespace {
+
+Model small() {
+    return ssm_test::with_noise(
+        Model({.tokens = 8, .width = 5, .depth = 2, .pad_to = 3}, {.state = 3}, Rng(3)));
+}
+
+/// The most likely continuation by whole forwards.
+Tokens greedy(const Model& model, Tokens text, std::size_t count) {
+    Workspace workspace;
+    const std::size_t start = text.size();
+    while (text.size() < start + count) {
+        Batch<double> logits(1, text.size(), model.out_channels());
+        model.forward(BatchView<const std::int32_t>(text.data(), {1, text.size(), 1}), logits,
+                      workspace);
+        const auto last = logits.view().row(0, text.size() - 1).first(model.tokens());
+        text.push_back(
+            static_cast<std::int32_t>(std::max_element(last.begin(), last.end()) - last.begin()));
+    }
+    return {text.begin() + static_cast<std::ptrdiff_t>(start), text.end()};
+}
+
+}  // namespace
+
+TEST_CASE("prompts of different lengths are continued as each would be alone, token by token") {
+    const Model model = small();
+    const std::vector<Tokens> prompts{{1, 2, 3, 4, 5}, {7}, Tokens(700, 3)};
+    Workspace workspace;
+    std::vector<Tokens> called(3);
+    const auto texts = generate(model, prompts, {.tokens = 12}, workspace,
+                                [&](std::size_t text, std::int32_t token) {
+                                    called[text].push_back(token);
+                                    return true;
+                                });
+    CHECK(called == texts);
+    for (std::size_t b = 0; b < prompts.size(); ++b) {
+        CHECK(texts[b] == greedy(model, prompts[b], 12));
+        CHECK(texts[b] ==
+              generate(model, std::vector<Tokens>{prompts[b]}, {.tokens = 12}, workspace)[0]);
+    }
+}
+
+TEST_CASE("a text ends with a stop token or when the callback says so, the others go on") {
+    const Model model = small();
+    const std::vector<Tokens> prompts{{1, 2, 3}, {4}};
+    Workspace workspace;
+    const GenerateOptions options{.tokens = 9, .sampling = {.temperature = 1.5}, .seed = 5};
+    const auto whole = generate(model, prompts, options, workspace);
+    REQUIRE(whole[0].size() == 9);
+    GenerateOptions stopped = options;
+    stopped.stops = {whole[0][3]};
+    const auto texts = generate(model, prompts, stopped, workspace);
+    CHECK(texts[0].size() <= 4);
+    CHECK(texts[0].back() == whole[0][3]);
+    CHECK(std::equal(texts[1].begin(), texts[1].end(), whole[1].begin()));
+    std::size_t calls = 0;
+    const auto cut = generate(model, prompts, options, workspace,
+                              [&](std::size_t b, std::int32_t) { return b != 1 || ++calls < 2; });
+    CHECK(cut[0] == whole[0]);
+    CHECK(cut[1] == Tokens(whole[1].begin(), whole[1].begin() + 2));
+}
+
+TEST_CASE("a generator forks by a copy, and goes on from a file as if it had never stopped") {
+    const ssm_test::TemporaryFolder folder;
+    const Model model = small();
+    Workspace workspace;
+    const SamplingOptions sampling{.temperature = 2.0, .repetition_penalty = 1.2};
+    Generator generator(model, sampling, 2, Rng(3));
+    const Tokens prompts{1, 2, 3, 4};
+    generator.read(BatchView<const std::int32_t>(prompts.data(), {2, 2, 1}), workspace);
+    for (int i = 0; i < 5; ++i)
+        generator.next(workspace);
+
+    Generator fork = generator;
+    Generator resumed(model, sampling, 2);
+    Checkpoint saved, loaded;
+    saved.add("texts", generator);
+    loaded.add("texts", resumed);
+    saved.save(folder / "texts");
+    loaded.load(folder / "texts");
+    Generator other = generator;
+    other.rng(0) = Rng(99);
+    bool differs = false;
+    for (int i = 0; i < 20; ++i) {
+        const auto next = generator.next(workspace);
+        const Tokens expected(next.begin(), next.end());
+        const auto a = fork.next(workspace);
+        const auto b = resumed.next(workspace);
+        const auto c = other.next(workspace);
+        CHECK(Tokens(a.begin(), a.end()) == expected);
+        CHECK(Tokens(b.begin(), b.end()) == expected);
+        differs = differs || c[0] != expected[0];
+    }
+    CHECK(differs);
+}
+
+TEST_CASE("texts without a token, unknown tokens and wrong shapes are refused") {
+    const Model model = small();
+    Workspace workspace;
+    const std::vector<Tokens> empty{{1}, {}}, padding{{8}}, negative{{-1}};
+    for (const auto& prompts : {empty, padding, negative})
+        CHECK_THROWS_AS(generate(model, prompts, {}, workspace), ValueError);
+    CHECK(generate(model, std::vector<Tokens>{}, {}, workspace).empty());
+    Generator generator(model);
+    CHECK_THROWS_AS(generator.next(workspace), ValueError);
+    const Tokens two{1, 2};
+    CHECK_THROWS_AS(generator.read(BatchView<const std::int32_t>(two.data(), {2, 1, 1}), workspace),
+                    ShapeError);
+    generator.read(two, workspace);
+    generator.read(Tokens{}, workspace);
+    CHECK(generator.logits(0).size() == 8);
+}
