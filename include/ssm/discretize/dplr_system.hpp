@@ -82,6 +82,12 @@ struct DplrSystem {
         return (head * shape.channels + h) * shape.modes + n;
     }
 
+    /// Whether running so few sequences takes less time than a kernel for them. From plain C a kernel is a recurrence
+    /// in double, which costs as much as about two sequences in float.
+    [[nodiscard]] bool prefers_recurrence(std::size_t batch) const noexcept {
+        return folded == 0 && limit == 0 && batch <= 2;
+    }
+
     DplrShape shape{};
     ComplexNumbers z, p, q, b, c;
     std::size_t folded = 0;
