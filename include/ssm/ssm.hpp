@@ -80,6 +80,7 @@
 #include <ssm/layer/conv1d.hpp>
 #include <ssm/layer/dropout.hpp>
 #include <ssm/layer/dss.hpp>
+#include <ssm/layer/ema.hpp>
 #include <ssm/layer/embedding.hpp>
 #include <ssm/layer/gated_norm.hpp>
 #include <ssm/layer/glu.hpp>
@@ -111,6 +112,7 @@
 #include <ssm/layer/structure/dplr.hpp>
 #include <ssm/layer/structure/dss_diagonal.hpp>
 #include <ssm/layer/structure/exponential_modes.hpp>
+#include <ssm/layer/structure/moving_average.hpp>
 #include <ssm/layer/structure/structure.hpp>
 #include <ssm/layer/structure/tridiagonal.hpp>
 #include <ssm/math/activation.hpp>
