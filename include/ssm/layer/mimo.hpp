@@ -120,6 +120,12 @@ public:
     struct State {
         friend bool operator==(const State& a, const State& b) { return a.x == b.x; }
 
+        /// What is remembered alone: the system is made anew from the weights.
+        template <class Visitor, class... States>
+        static void visit_numbers(Visitor&& visitor, States&... states) {
+            visitor("x", states.x...);
+        }
+
         std::shared_ptr<const MimoSystem<T>> system;  ///< shared by forks
         AlignedVector<T> x;                           ///< (batch, 2 P), real, then imaginary parts
         AlignedVector<T> rows;                        ///< room for steps
