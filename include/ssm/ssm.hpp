@@ -150,6 +150,7 @@
 #include <ssm/scan/diagonal_state.hpp>
 #include <ssm/scan/diagonal_step.hpp>
 #include <ssm/scan/dplr.hpp>
+#include <ssm/scan/dplr_block.hpp>
 #include <ssm/scan/dplr_step.hpp>
 #include <ssm/scan/dplr_tile.hpp>
 #include <ssm/scan/hippo_memory.hpp>
@@ -243,8 +244,10 @@
 #include <ssm/io/load.hpp>
 #include <ssm/io/mapped_file.hpp>
 #include <ssm/io/names/s5.hpp>
+#include <ssm/io/s4_names.hpp>
 #include <ssm/io/safetensors.hpp>
 #include <ssm/io/safetensors_writer.hpp>
 #include <ssm/io/save.hpp>
 #include <ssm/io/stored_as.hpp>
+#include <ssm/io/tokenizer.hpp>
 #endif
