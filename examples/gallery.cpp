@@ -193,8 +193,8 @@ double squeezed(double value) {
 void draw_spectra(const std::filesystem::path& folder) {
     constexpr std::size_t modes = 32;
     Figure figure(1080, 560, "Eigenvalues of initialisations, N = 64",
-                  "Left: frequencies |Im| of one of each conjugate pair; nearly all decay at Re = "
-                  "-1/2. Right: "
+                  "Left: frequencies |Im| of one of each conjugate pair, of HiPPO systems those of "
+                  "the normal part. Right: "
                   "LegS on its way from HiPPO to its normal part.");
     ssm::Rng rng;
     const std::vector<examples::Tick> frequencies = {{squeezed(0.0), "0"},

@@ -9,10 +9,13 @@
 
 #include <ssm/core/error.hpp>
 #include <ssm/core/rng.hpp>
+#include <ssm/discretize/zoh.hpp>
 #include <ssm/init/hippo.hpp>
+#include <ssm/init/hippo_blocks.hpp>
 #include <ssm/init/legs.hpp>
 #include <ssm/init/ptd.hpp>
 #include <ssm/init/system.hpp>
+#include <ssm/layer/structure/continuous_modes.hpp>
 
 #include "support/catch.hpp"
 
@@ -105,6 +108,23 @@ TEST_CASE("perturbations without structure destroy stability, and that is said")
     CHECK_THROWS_AS(init::perturb_then_diagonalize(legs, E.topRows(3)), ShapeError);
     CHECK_THROWS_AS(init::Ptd<>{0.0}.modes(8), ValueError);
     CHECK_THROWS_AS(init::Ptd<>{1.5}.modes(8), ValueError);
+}
+
+TEST_CASE("blocks for S5 have the inverse of their modes") {
+    const init::HippoBlocks blocks = init::hippo_blocks(init::Ptd<>{0.1}, 16, 2);
+    CHECK(blocks.modes() == 8);
+    // Of a real G, what comes back out of the basis is G again, twice its real part.
+    const Eigen::MatrixXd G = Eigen::MatrixXd::Random(16, 3);
+    const Eigen::MatrixXcd in = blocks.into_basis(G.cast<Number>());
+    const Eigen::MatrixXcd out = blocks.out_of_basis(Eigen::MatrixXcd::Identity(16, 16));
+    CHECK((2.0 * (out * in).real() - G).norm() < 1e-12);
+    CHECK_THROWS_AS(init::hippo_blocks(init::Ptd<>{}, 10, 5 + 1), ValueError);
+    using Bank = ContinuousModes<Zoh>::Bank<double>;
+    Rng rng;
+    const Bank bank({3, 16}, {.blocks = 2, .share = 0.1}, rng);
+    CHECK(bank.Lambda[0] == Approx(blocks.W(0).real()));
+    CHECK(bank.initial_input({3, 16}, rng).rows() == 8);
+    CHECK_THROWS_AS(Bank({3, 16}, {.conjugate = false, .share = 0.1}, rng), ValueError);
 }
 
 TEST_CASE("it starts a diagonal bank") {

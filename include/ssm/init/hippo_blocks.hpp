@@ -18,11 +18,13 @@ namespace ssm::init {
 ///
 /// Of each conjugate pair the mode with Im W <= 0 is kept, or else all modes; ascending order of Im W.
 ///
-/// Shapes    W (kept modes of a block), V (size of a block, kept); the same for all blocks
+/// Shapes    W (kept modes of a block), V (size of a block, kept), inverse its transpose's shape; the same for all
+///           blocks
 struct HippoBlocks {
     Eigen::VectorXcd W;
     Eigen::MatrixXcd V;
     std::size_t blocks = 1;
+    Eigen::MatrixXcd inverse{};  ///< rows of V^-1 where V is not unitary; empty: V^*
 
     /// Modes of all blocks.
     [[nodiscard]] std::size_t modes() const noexcept {
@@ -32,12 +34,13 @@ struct HippoBlocks {
     [[nodiscard]] std::complex<double> pole(std::size_t p) const {
         return W(static_cast<Eigen::Index>(p) % W.size());
     }
-    /// V^* G for G (state, H): an input matrix in the basis of eigenvectors, (modes, H).
+    /// V^-1 G for G (state, H): an input matrix in the basis of eigenvectors, (modes, H).
     [[nodiscard]] Eigen::MatrixXcd into_basis(const Eigen::MatrixXcd& G) const {
+        const Eigen::MatrixXcd into = inverse.size() > 0 ? inverse : Eigen::MatrixXcd(V.adjoint());
         Eigen::MatrixXcd result(static_cast<Eigen::Index>(modes()), G.cols());
         for (Eigen::Index block = 0; block < static_cast<Eigen::Index>(blocks); ++block)
             result.middleRows(block * V.cols(), V.cols()).noalias() =
-                V.adjoint() * G.middleRows(block * V.rows(), V.rows());
+                into * G.middleRows(block * V.rows(), V.rows());
         return result;
     }
     /// G V for G (H, state): an output matrix, (H, modes).

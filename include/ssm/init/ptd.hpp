@@ -16,6 +16,7 @@
 #include <ssm/core/rng.hpp>
 #include <ssm/init/hippo/legendre.hpp>
 #include <ssm/init/hippo/measure.hpp>
+#include <ssm/init/hippo_blocks.hpp>
 #include <ssm/init/nplr.hpp>
 #include <ssm/init/system.hpp>
 
@@ -156,5 +157,22 @@ struct Ptd {
         return std::vector<Diagonal>(copies, (*this)(modes_stored, rng));
     }
 };
+
+/// The same in `blocks` diagonal blocks of size state / blocks: what S5-PTD starts from.
+///
+/// Errors  ValueError unless blocks divides state into even sizes; as `Ptd`
+template <hippo::Measure M>
+[[nodiscard]] HippoBlocks hippo_blocks(const Ptd<M>& init, std::size_t state, std::size_t blocks) {
+    require<ValueError>(blocks > 0 && state > 0 && state % (2 * blocks) == 0,
+                        "ssm::init::hippo_blocks: ", blocks,
+                        " blocks do not divide a state of size ", state, " into conjugate pairs");
+    const std::size_t size = state / blocks;
+    const PerturbedModes modes = init.modes(size);
+    require<ValueError>(static_cast<std::size_t>(modes.W.size()) == size / 2,
+                        "ssm::init::hippo_blocks: the perturbed system has real eigenvalues; a "
+                        "larger share than ",
+                        init.share, " makes conjugate pairs of them");
+    return {modes.W, modes.V, blocks, modes.inverse};
+}
 
 }  // namespace ssm::init

@@ -19,6 +19,7 @@
 #include <ssm/init/hippo.hpp>
 #include <ssm/init/hippo_blocks.hpp>
 #include <ssm/init/normal.hpp>
+#include <ssm/init/ptd.hpp>
 #include <ssm/init/timescale.hpp>
 #include <ssm/init/truncated.hpp>
 #include <ssm/layer/lti_options.hpp>
@@ -39,6 +40,9 @@ struct ContinuousModesOptions {
     std::size_t blocks = 1;  ///< diagonal blocks of the HiPPO matrix that A starts as
     bool conjugate =
         true;  ///< modes come in conjugate pairs, of which one is stored: y = 2 Re(C x)
+    double share =
+        1.0;  ///< of the low-rank part of HiPPO that is taken away: 1 leaves its normal part, less is S5-PTD,
+        ///< for conjugate pairs; see `init::Ptd`
     bool clip_poles = false;  ///< Re Lambda is cut to at most -1e-4 where it is used
     OutputInit output = OutputInit::truncated_normal;
     double dt_min = 1e-3;
@@ -191,6 +195,11 @@ private:
         return options_.clip_poles && static_cast<double>(Lambda[2 * p]) > largest_real_part;
     }
     [[nodiscard]] init::HippoBlocks initial_modes(const MimoSizes& sizes) const {
+        require<ValueError>(options_.share == 1.0 || options_.conjugate,
+                            "ssm::Mimo: share = ", options_.share,
+                            " needs modes in conjugate pairs");
+        if (options_.share != 1.0)
+            return init::hippo_blocks(init::Ptd<>{options_.share}, sizes.state, options_.blocks);
         return init::hippo_blocks(init::hippo::LegS{}, sizes.state, options_.blocks,
                                   options_.conjugate);
     }
