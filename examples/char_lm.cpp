@@ -1,5 +1,5 @@
-// Trains a language model of bytes on a text file, with a Mamba, or an S4D, layer; validates on the last
-// tenth of the text, shows what the model would write, saves after each epoch and resumes from there.
+// Trains a language model of characters (bytes) on a text file, with Mamba, Mamba-2 or S4D layers; validates on
+// the last tenth of the text, shows what the model would write, saves after each epoch and resumes from there.
 //
 //   char_lm --text tinyshakespeare.txt
 //
@@ -24,19 +24,18 @@
 struct Settings {
     explicit Settings(examples::Options options)
         : text(options.get<std::string>("text", "", "file to learn; none: sums are made up")),
-          layer(options.get<std::string>("layer", "mamba", "mamba or s4d")),
-          model{.tokens = 256,
-                .width = options.get<std::size_t>("width", 128, "channels of the model"),
+          layer(options.get<std::string>("layer", "mamba", "mamba, mamba2 or s4d")),
+          model{.width = options.get<std::size_t>("width", 128, "channels of the model"),
                 .depth = options.get<std::size_t>("depth", 8, "layers"),
                 .dropout = options.get("dropout", 0.0, "dropout")},
           state(options.get<std::size_t>("state", 16, "state size of each channel")),
-          length(options.get<std::size_t>("length", 256, "bytes of a training example")),
-          batch(options.get<std::size_t>("batch", 16, "examples of an update")),
-          epochs(options.get<std::size_t>("epochs", 6, "times through the text")),
-          rate(options.get("rate", 4e-3, "learning rate")),
+          length(options.get<std::size_t>("length", 256, "characters of an example")),
+          batch(options.get<std::size_t>("batch", 8, "examples of an update")),
+          epochs(options.get<std::size_t>("epochs", 5, "times through the text")),
+          rate(options.get("rate", 3e-3, "learning rate")),
           decay(options.get("decay", 0.1, "weight decay")),
           temperature(options.get("temperature", 0.8, "of the samples")),
-          sample(options.get<std::size_t>("sample", 300, "bytes of a sample")),
+          sample(options.get<std::size_t>("sample", 300, "characters of a sample")),
           prompt(options.get<std::string>("prompt", "\n", "how samples begin")),
           out(options.get<std::string>("out", "char_lm", "names of the files that are written")),
           threads(options.get<std::size_t>("threads", 0, "threads, 0 for all")),
@@ -55,34 +54,36 @@ struct Settings {
 };
 
 template <class Model>
-void print_sample(const Model& model, const Settings& settings, std::uint64_t seed) {
+void print_sample(const Model& model, const examples::Alphabet& alphabet, const Settings& settings,
+                  std::uint64_t seed) {
     ssm::Workspace workspace;
-    const std::vector<std::vector<std::int32_t>> prompts{examples::bytes_of(settings.prompt)};
+    const std::vector<std::vector<std::int32_t>> prompts{alphabet.encode(settings.prompt)};
     ssm::generate(model, prompts,
                   {.tokens = settings.sample,
                    .sampling = {.temperature = settings.temperature},
                    .seed = seed},
-                  workspace, [](std::size_t, std::int32_t byte) {
-                      std::putchar(byte);
+                  workspace, [&alphabet](std::size_t, std::int32_t token) {
+                      std::putchar(alphabet.letter(token));
                       return true;
                   });
     std::printf("\n----\n");
 }
 
 template <class Model>
-int train(Model model, const Settings& settings) {
-    const std::string text =
-        settings.text.empty() ? examples::sums(4000) : examples::read_text(settings.text);
-    const std::vector<std::int32_t> tokens = examples::bytes_of(text);
-    const std::span<const std::int32_t> training = std::span(tokens).first(tokens.size() / 10 * 9);
-    const ssm::TokenWindows validation(std::span(tokens).subspan(training.size()), settings.length,
-                                       settings.length);
+int train(Model model, const std::string& text, const Settings& settings) {
+    const examples::Alphabet alphabet(text);
+    const std::vector<std::int32_t> tokens = alphabet.encode(text);
+    const std::span<const std::int32_t> training =
+        std::span<const std::int32_t>(tokens).first(tokens.size() / 10 * 9);
+    const ssm::TokenWindows validation(
+        std::span<const std::int32_t>(tokens).subspan(training.size()), settings.length,
+        settings.length);
     const std::size_t updates =
         ssm::TokenWindows(training.subspan(settings.length), settings.length, settings.length)
             .size() /
         settings.batch;
     const std::size_t steps = updates * settings.epochs;
-    std::printf("%zu bytes of training text, %zu parameters, %zu updates\n", training.size(),
+    std::printf("%zu characters of training text, %zu parameters, %zu updates\n", training.size(),
                 ssm::parameter_count(model), steps);
 
     ssm::TrainState state(
@@ -119,7 +120,7 @@ int train(Model model, const Settings& settings) {
              .clip_norm = 1.0},
             {.on_step = [&](const ssm::Progress& now) {
                 if (now.step % 10 == 0) {
-                    std::printf("\repoch %zu/%zu  update %zu/%zu  loss %.3f  %.0f bytes/s ",
+                    std::printf("\repoch %zu/%zu  update %zu/%zu  loss %.3f  %.0f characters/s ",
                                 losses.size() + 1, settings.epochs,
                                 static_cast<std::size_t>(now.step), steps, now.loss,
                                 now.samples_per_second * static_cast<double>(settings.length));
@@ -132,14 +133,14 @@ int train(Model model, const Settings& settings) {
         losses.push_back(epoch.loss);
         validation_losses.push_back(epoch.validation_loss);
         std::printf(
-            "\rafter epoch %zu: loss %.4f, validation loss %.4f nats a byte, %.0f s, %.0f "
+            "\rafter epoch %zu: loss %.4f, validation loss %.4f nats a character, %.0f s, %.0f "
             "bytes/s\n",
             losses.size(), epoch.loss, epoch.validation_loss, seconds,
             epoch.samples_per_second * static_cast<double>(settings.length));
-        print_sample(model, settings, state.epoch);
+        print_sample(model, alphabet, settings, state.epoch);
         run.save(path);
     }
-    if (examples::Plot("Language model of bytes", "epoch", "nats a byte")
+    if (examples::Plot("Language model of characters", "epoch", "nats a character")
             .add({"training", losses})
             .add({"validation", validation_losses})
             .save(settings.out + ".svg"))
@@ -147,13 +148,20 @@ int train(Model model, const Settings& settings) {
     return 0;
 }
 
-int run(const Settings& settings) {
+int run(Settings settings) {
     ssm::set_threads(settings.threads);
+    const std::string text =
+        settings.text.empty() ? examples::sums(4000) : examples::read_text(settings.text);
+    settings.model.tokens = examples::Alphabet(text).size();
     const ssm::Rng rng(settings.seed);
     if (settings.layer == "mamba")
         return train(
             ssm::LanguageModel<ssm::Mamba<float>>(settings.model, {.state = settings.state}, rng),
-            settings);
+            text, settings);
+    if (settings.layer == "mamba2")
+        return train(ssm::LanguageModel<ssm::Mamba2<float>>(
+                         settings.model, {.state = settings.state, .head_channels = 32}, rng),
+                     text, settings);
     if (settings.layer == "s4d") {
         using Block = ssm::SsmBlock<ssm::S4D<float>>;
         const auto block = [&](std::size_t, ssm::Rng own) {
@@ -161,15 +169,15 @@ int run(const Settings& settings) {
                 {.channels = settings.model.width, .state = settings.state}, own.split());
             return Block(system, {}, own);
         };
-        return train(ssm::LanguageModel<Block>(settings.model, block, rng), settings);
+        return train(ssm::LanguageModel<Block>(settings.model, block, rng), text, settings);
     }
     throw std::runtime_error("no layer is called " + settings.layer);
 }
 
 int main(int count, char** arguments) {
     try {
-        return run(Settings(
-            examples::Options(count, arguments, "Trains a language model of bytes on a text.")));
+        return run(Settings(examples::Options(count, arguments,
+                                              "Trains a language model of characters on a text.")));
     } catch (const std::exception& error) {
         std::fprintf(stderr, "error: %s\n", error.what());
         return 1;

@@ -69,8 +69,8 @@ def main():
     numbers = [row[:2] for row in ranges(lambda c: category(c)[0] == "N")]
     text = "\n".join([
         HEAD,
-        table("CodeRange", "letters", "General category L.", letters),
-        table("CodeRange", "numbers", "General category N.", numbers),
+        table("CodeRange", "letter_ranges", "General category L.", letters),
+        table("CodeRange", "number_ranges", "General category N.", numbers),
         table("CombiningRange", "combining_ranges", "Combining classes other than 0.",
               ranges(unicodedata.combining)),
         table("Decomposition", "decompositions", "By code; Hangul syllables follow a rule instead.",

@@ -1,7 +1,10 @@
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
+#include <deque>
 #include <map>
 #include <sstream>
 #include <string>
@@ -11,8 +14,9 @@
 
 namespace examples {
 
-/// Command line options of the form `--name value`. Ask for each option once with `get`, then call `done`, which
-/// prints the help or the complaint and ends the program if there is a reason to.
+/// Command line options of the form `--name value`, and words without a name in front of them. Ask for each word
+/// with `word` and each option with `get` once, then call `done`, which prints the help or the complaint and ends
+/// the program if there is a reason to.
 class Options {
 public:
     Options(int count, char** arguments, std::string about) : about_(std::move(about)) {
@@ -23,17 +27,25 @@ public:
             else if (word.rfind("--", 0) == 0 && i + 1 < count)
                 given_[word.substr(2)] = arguments[++i];
             else
-                complaint_ = "unexpected argument \"" + word + "\"";
+                words_.push_back(word);
         }
+    }
+
+    /// The next word.
+    std::string word(const std::string& name, std::string value, const std::string& meaning) {
+        add_help("  " + name, value, meaning);
+        if (!words_.empty()) {
+            value = words_.front();
+            words_.pop_front();
+        }
+        return value;
     }
 
     template <class T>
     T get(const std::string& name, T value, const std::string& meaning) {
         std::ostringstream text;
         text << value;
-        help_text_.push_back("  --" + name +
-                             std::string(name.size() < 14 ? 14 - name.size() : 1, ' ') + meaning +
-                             " (default: " + text.str() + ")\n");
+        add_help("  --" + name, text.str(), meaning);
         if (const auto found = given_.find(name); found != given_.end()) {
             std::istringstream input(found->second);
             if constexpr (std::is_same_v<T, std::string>)
@@ -52,8 +64,9 @@ public:
                 std::printf("%s", line.c_str());
             std::exit(0);
         }
-        const std::string unknown =
-            given_.empty() ? "" : "unknown option --" + given_.begin()->first;
+        const std::string unknown = !words_.empty()  ? "unexpected argument \"" + words_[0] + "\""
+                                    : given_.empty() ? ""
+                                                     : "unknown option --" + given_.begin()->first;
         const std::string& complaint = complaint_.empty() ? unknown : complaint_;
         if (!complaint.empty()) {
             std::fprintf(stderr, "%s; --help lists the options\n", complaint.c_str());
@@ -62,7 +75,13 @@ public:
     }
 
 private:
+    void add_help(std::string line, const std::string& value, const std::string& meaning) {
+        line.resize(std::max(line.size() + 1, std::size_t{18}), ' ');
+        help_text_.push_back(line + meaning + " (default: " + value + ")\n");
+    }
+
     std::string about_;
+    std::deque<std::string> words_;
     std::map<std::string, std::string> given_;
     std::vector<std::string> help_text_;
     std::string complaint_;

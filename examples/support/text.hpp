@@ -1,10 +1,10 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <fstream>
 #include <iterator>
-#include <span>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -13,13 +13,37 @@
 
 namespace examples {
 
-/// The bytes of a text as tokens 0 to 255.
-inline std::vector<std::int32_t> bytes_of(const std::string& text) {
-    std::vector<std::int32_t> tokens;
-    for (const char c : text)
-        tokens.push_back(static_cast<unsigned char>(c));
-    return tokens;
-}
+/// The bytes that occur in a text, numbered in order.
+class Alphabet {
+public:
+    explicit Alphabet(const std::string& text) {
+        numbers_.fill(-1);
+        for (const char c : text)
+            numbers_[static_cast<unsigned char>(c)] = 0;
+        for (std::size_t byte = 0; byte < 256; ++byte)
+            if (numbers_[byte] == 0) {
+                numbers_[byte] = static_cast<std::int32_t>(letters_.size());
+                letters_.push_back(static_cast<char>(byte));
+            }
+    }
+    [[nodiscard]] std::size_t size() const { return letters_.size(); }
+    [[nodiscard]] char letter(std::int32_t number) const {
+        return letters_.at(static_cast<std::size_t>(number));
+    }
+    [[nodiscard]] std::vector<std::int32_t> encode(const std::string& text) const {
+        std::vector<std::int32_t> numbers;
+        for (const char c : text) {
+            numbers.push_back(numbers_[static_cast<unsigned char>(c)]);
+            if (numbers.back() < 0)
+                throw std::runtime_error(std::string("the text never has the character ") + c);
+        }
+        return numbers;
+    }
+
+private:
+    std::string letters_;
+    std::array<std::int32_t, 256> numbers_{};
+};
 
 inline std::string read_text(const std::string& path) {
     std::ifstream file(path, std::ios::binary);

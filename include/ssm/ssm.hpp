@@ -61,6 +61,7 @@
 #include <ssm/init/legs.hpp>
 #include <ssm/init/normal.hpp>
 #include <ssm/init/nplr.hpp>
+#include <ssm/init/ptd.hpp>
 #include <ssm/init/ring.hpp>
 #include <ssm/init/system.hpp>
 #include <ssm/init/timescale.hpp>
@@ -79,6 +80,7 @@
 #include <ssm/layer/conv1d.hpp>
 #include <ssm/layer/dropout.hpp>
 #include <ssm/layer/dss.hpp>
+#include <ssm/layer/ema.hpp>
 #include <ssm/layer/embedding.hpp>
 #include <ssm/layer/gated_norm.hpp>
 #include <ssm/layer/glu.hpp>
@@ -110,6 +112,7 @@
 #include <ssm/layer/structure/dplr.hpp>
 #include <ssm/layer/structure/dss_diagonal.hpp>
 #include <ssm/layer/structure/exponential_modes.hpp>
+#include <ssm/layer/structure/moving_average.hpp>
 #include <ssm/layer/structure/structure.hpp>
 #include <ssm/layer/structure/tridiagonal.hpp>
 #include <ssm/math/activation.hpp>
@@ -147,6 +150,7 @@
 #include <ssm/scan/diagonal_state.hpp>
 #include <ssm/scan/diagonal_step.hpp>
 #include <ssm/scan/dplr.hpp>
+#include <ssm/scan/dplr_block.hpp>
 #include <ssm/scan/dplr_step.hpp>
 #include <ssm/scan/dplr_tile.hpp>
 #include <ssm/scan/hippo_memory.hpp>
@@ -240,8 +244,10 @@
 #include <ssm/io/load.hpp>
 #include <ssm/io/mapped_file.hpp>
 #include <ssm/io/names/s5.hpp>
+#include <ssm/io/s4_names.hpp>
 #include <ssm/io/safetensors.hpp>
 #include <ssm/io/safetensors_writer.hpp>
 #include <ssm/io/save.hpp>
 #include <ssm/io/stored_as.hpp>
+#include <ssm/io/tokenizer.hpp>
 #endif

@@ -93,8 +93,8 @@ void compare_discretizations(GoldenCase& golden, GoldenReport& report) {
     // scipy's bilinear methods change the outputs instead of adding the input before they are read.
     const auto with_outputs = [&](const GeneralizedBilinear& method) {
         System result = discrete(method);
-        const DenseMatrix left = DenseMatrix::Identity(system.A.rows(), system.A.cols()) -
-                                 method.alpha * dt * system.A;
+        const DenseMatrix left =
+            DenseMatrix::Identity(system.A.rows(), system.A.cols()) - method.alpha * dt * system.A;
         result.C = system.C * left.inverse();
         result.D = system.D + method.alpha * (system.C * result.B);
         return result;
@@ -158,8 +158,8 @@ void compare_gradient(GoldenCase& golden, GoldenReport& report, const std::strin
         Eigen::VectorXd lambda = matrix(golden.tensor("g_final")).row(row);
         DenseMatrix g_u(u.rows(), u.cols());
         for (Eigen::Index k = u.rows() - 1; k >= 0; --k) {
-            const Eigen::VectorXd after = k + 1 < u.rows() ? Eigen::VectorXd(run.x.row(k + 1))
-                                                           : Eigen::VectorXd(run.last);
+            const Eigen::VectorXd after =
+                k + 1 < u.rows() ? Eigen::VectorXd(run.x.row(k + 1)) : Eigen::VectorXd(run.last);
             lambda += system.C.transpose() * g.row(k).transpose();
             gradient.C += g.row(k).transpose() * after.transpose();
             gradient.D += g.row(k).transpose() * u.row(k);
@@ -179,9 +179,8 @@ void compare_gradient(GoldenCase& golden, GoldenReport& report, const std::strin
     report.compare(name + ".grad.D", flat(gradient.D), tolerance);
     DenseMatrix dA = system.A;
     DenseMatrix dB = system.B;
-    const double ddt =
-        DenseDiscretizer<Method>().adjoint(method, system.A, system.B, dt, step.A, step.B,
-                                           gradient.A, gradient.B, dA, dB);
+    const double ddt = DenseDiscretizer<Method>().adjoint(method, system.A, system.B, dt, step.A,
+                                                          step.B, gradient.A, gradient.B, dA, dB);
     report.compare(name + ".grad.A", flat(dA), tolerance);
     report.compare(name + ".grad.B", flat(dB), tolerance);
     report.compare(name + ".grad.log_dt", std::vector<double>{dt * ddt}, tolerance);
@@ -215,13 +214,14 @@ void compare_kernels(GoldenCase& golden, GoldenReport& report) {
     init::hippo::Transition start = golden.config.at("init") == "legs"
                                         ? init::hippo::LegS::transition(N)
                                         : init::hippo::LegT::transition(N);
-    report.compare("A of the first channel", flat(start.A),
-                   [&] {
-                       auto all = real_parts(golden.tensor("param.A"));
-                       all.resize(N * N);
-                       return all;
-                   }(),
-                   tolerance);
+    report.compare(
+        "A of the first channel", flat(start.A),
+        [&] {
+            auto all = real_parts(golden.tensor("param.A"));
+            all.resize(N * N);
+            return all;
+        }(),
+        tolerance);
     set(layer.bank.transition.A, real_parts(golden.tensor("param.A")));
     set(layer.bank.transition.B, real_parts(golden.tensor("param.B")));
     set(layer.bank.C, real_parts(golden.tensor("param.C")));
@@ -236,10 +236,10 @@ void compare_kernels(GoldenCase& golden, GoldenReport& report) {
     DenseSystem upstream(system.shape);
     convolution_kernel_adjoint<double>(system, L, golden.tensor("g").values, upstream, workspace);
     layer.bank.adjoint(Bilinear{}, 1.0, system, upstream, gradient.bank, workspace);
-    report.compare("grad.A", gradient.bank.transition.A.flat(),
-                   real_parts(golden.tensor("grad.A")), tolerance);
-    report.compare("grad.B", gradient.bank.transition.B.flat(),
-                   real_parts(golden.tensor("grad.B")), tolerance);
+    report.compare("grad.A", gradient.bank.transition.A.flat(), real_parts(golden.tensor("grad.A")),
+                   tolerance);
+    report.compare("grad.B", gradient.bank.transition.B.flat(), real_parts(golden.tensor("grad.B")),
+                   tolerance);
     report.compare("grad.C", gradient.bank.C.flat(), real_parts(golden.tensor("grad.C")),
                    tolerance);
     report.compare("grad.inv_dt", gradient.bank.inv_dt.flat(), tolerance);

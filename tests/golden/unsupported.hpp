@@ -21,11 +21,9 @@ inline const std::vector<GoldenUnsupported> golden_unsupported = {
     {"nn", "layers*/attention.*", "the library has no attention: it is about what replaces it"},
     {"nn", "layers*/conv1d_same.*",
      "convolutions are causal and depthwise, or of width 1 (Linear)"},
-    {"spacetime", "krylov_*/A", "Krylov sequences of dense matrices are not there yet"},
-    {"spacetime", "krylov_*/krylov*", "Krylov sequences of dense matrices are not there yet"},
-    {"spacetime", "krylov_*/power", "Krylov sequences of dense matrices are not there yet"},
     {"s5", "init_numpy_*/normal_blocks*",
-     "make_Normal_HiPPO of the port adds 1/2 q q^T with q_n = sqrt(2 n + 3) where the normal part of HiPPO-LegS "
+     "make_Normal_HiPPO of the port adds 1/2 q q^T with q_n = sqrt(2 n + 3) where the normal part "
+     "of HiPPO-LegS "
      "has sqrt(2 n + 1): its result has eigenvalues in the right half plane, and no layer uses it"},
 };
 

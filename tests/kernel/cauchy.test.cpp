@@ -36,9 +36,8 @@ Problem legs_problem(std::size_t modes, std::size_t products, std::size_t nodes,
     for (std::size_t i = 0; i < products * modes; ++i)
         problem.numerators.emplace_back(dt * rng.normal(), dt * rng.normal());
     for (std::size_t k = 1; k <= nodes; ++k)
-        problem.nodes.push_back(
-            std::tan(0.5 * std::numbers::pi * static_cast<double>(k) /
-                     static_cast<double>(nodes + 1)));
+        problem.nodes.push_back(std::tan(0.5 * std::numbers::pi * static_cast<double>(k) /
+                                         static_cast<double>(nodes + 1)));
     return problem;
 }
 
@@ -52,8 +51,9 @@ Sum plain_sum(const Problem& problem, std::size_t product, double y) {
     const std::size_t modes = problem.poles.size();
     for (std::size_t n = 0; n < modes; ++n) {
         const Complex v = problem.numerators[product * modes + n];
-        for (const Complex& term : {v / (problem.poles[n] + Complex(0.0, y)),
-                                    std::conj(v) / (std::conj(problem.poles[n]) + Complex(0.0, y))}) {
+        for (const Complex& term :
+             {v / (problem.poles[n] + Complex(0.0, y)),
+              std::conj(v) / (std::conj(problem.poles[n]) + Complex(0.0, y))}) {
             sum.value += term;
             sum.size += std::abs(term);
         }
@@ -91,7 +91,8 @@ double loss(const Problem& problem, std::span<const Complex> upstream) {
 
 }  // namespace
 
-TEST_CASE("Cauchy sums are the sums of their definition, for any numbers of modes, products and nodes") {
+TEST_CASE(
+    "Cauchy sums are the sums of their definition, for any numbers of modes, products and nodes") {
     for (const std::size_t products : {1U, 2U, 3U, 4U, 7U})
         for (const std::size_t nodes : {1U, 5U, 16U, 67U}) {
             CHECK(largest_error<double>(legs_problem(5, products, nodes, 0.03), products) < 1e-14);

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include <ssm/io/checkpoint.hpp>
-#include <ssm/layer/s4d.hpp>
+#include <ssm/layer/mamba.hpp>
 #include <ssm/model/language_model.hpp>
 
 #include "support/conformance.hpp"
@@ -14,15 +14,14 @@
 
 using namespace ssm;
 
-using Model = LanguageModel<S4D<double>>;
+using Model = LanguageModel<Mamba<double>>;
 using Tokens = std::vector<std::int32_t>;
 
 namespace {
 
 Model small() {
-    return ssm_test::with_noise(Model({.tokens = 8, .width = 5, .depth = 2, .pad_to = 3},
-                                      {.state = 6, .timescale = {.min = 0.05, .max = 0.3}},
-                                      Rng(3)));
+    return ssm_test::with_noise(
+        Model({.tokens = 8, .width = 5, .depth = 2, .pad_to = 3}, {.state = 3}, Rng(3)));
 }
 
 /// The most likely continuation by whole forwards.
@@ -55,7 +54,8 @@ TEST_CASE("prompts of different lengths are continued as each would be alone, to
     CHECK(called == texts);
     for (std::size_t b = 0; b < prompts.size(); ++b) {
         CHECK(texts[b] == greedy(model, prompts[b], 12));
-        CHECK(texts[b] == generate(model, std::vector<Tokens>{prompts[b]}, {.tokens = 12}, workspace)[0]);
+        CHECK(texts[b] ==
+              generate(model, std::vector<Tokens>{prompts[b]}, {.tokens = 12}, workspace)[0]);
     }
 }
 

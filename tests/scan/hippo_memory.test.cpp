@@ -61,8 +61,8 @@ double legs_error(const Method& method, double alpha) {
     }
     double error = 0.0;
     for (std::size_t n = 0; n < 6; ++n)
-        error = std::max(error,
-                         std::abs(memory.coefficients()[n] - x(static_cast<Eigen::Index>(n))));
+        error =
+            std::max(error, std::abs(memory.coefficients()[n] - x(static_cast<Eigen::Index>(n))));
     return error;
 }
 
@@ -73,8 +73,8 @@ TEST_CASE("what a memory gives back is the past") {
     CHECK(reconstruction_error(HippoMemory<double>({.state = 40}), 1500) < 0.05);
     CHECK(reconstruction_error(HippoMemory<double, hippo::LegT>({.state = 40}), 900) < 0.01);
     CHECK(reconstruction_error(HippoMemory<double, hippo::LMU>({.state = 40}), 900) < 0.01);
-    CHECK(reconstruction_error(HippoMemory<double, hippo::LagT>({.state = 60, .window = 60.0}), 50) <
-          0.05);
+    CHECK(reconstruction_error(HippoMemory<double, hippo::LagT>({.state = 60, .window = 60.0}),
+                               50) < 0.05);
     CHECK(reconstruction_error(HippoMemory<float, hippo::LegT>({.state = 32}), 900) < 0.01);
 }
 
@@ -94,9 +94,9 @@ TEST_CASE("Fourier memories give back a periodic signal") {
         std::vector<double> values(4);
         memory.reconstruct(0, steps_ago, values);
         for (std::size_t i = 0; i < 4; ++i)
-            CHECK(values[i] == Approx(std::sin(2.0 * std::numbers::pi * (3999.0 - steps_ago[i]) /
-                                               250.0))
-                                   .margin(0.1));
+            CHECK(values[i] ==
+                  Approx(std::sin(2.0 * std::numbers::pi * (3999.0 - steps_ago[i]) / 250.0))
+                      .margin(0.1));
     };
     check(HippoMemory<double, hippo::Fourier>({.state = 64}));
     check(HippoMemory<double, hippo::Fourier2>({.state = 64}));
@@ -147,7 +147,7 @@ TEST_CASE("updates of a memory do not allocate") {
     }
     if (ssm_test::AllocationCounter::available())
         CHECK(counter.count() == 0);
-    static_assert(noexcept(whole.update(u)) && noexcept(window.update(u)));
+    static_assert(noexcept(whole.update(u))&& noexcept(window.update(u)));
 }
 
 TEST_CASE("questions that a memory cannot answer") {

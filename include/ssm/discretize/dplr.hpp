@@ -87,14 +87,16 @@ inline void add_scaled_conj(DplrRow y, double s, ConstDplrRow x, std::size_t n) 
     }
 }
 /// y += s a b
-inline void add_product(DplrRow y, double s, ConstDplrRow a, ConstDplrRow b, std::size_t n) noexcept {
+inline void add_product(DplrRow y, double s, ConstDplrRow a, ConstDplrRow b,
+                        std::size_t n) noexcept {
     for (std::size_t k = 0; k < n; ++k) {
         y.re[k] += s * (a.re[k] * b.re[k] - a.im[k] * b.im[k]);
         y.im[k] += s * (a.re[k] * b.im[k] + a.im[k] * b.re[k]);
     }
 }
 /// y += s conj(a) b
-inline void add_conj_product(DplrRow y, double s, ConstDplrRow a, ConstDplrRow b, std::size_t n) noexcept {
+inline void add_conj_product(DplrRow y, double s, ConstDplrRow a, ConstDplrRow b,
+                             std::size_t n) noexcept {
     for (std::size_t k = 0; k < n; ++k) {
         y.re[k] += s * (a.re[k] * b.re[k] + a.im[k] * b.im[k]);
         y.im[k] += s * (a.re[k] * b.im[k] - a.im[k] * b.re[k]);
@@ -222,8 +224,9 @@ private:
 
     /// What p = (g P) M^{-1} / dt and M = I + alpha q^T P say about P_s, g and q.
     void add_to_correction(std::size_t s, const math::SmallMatrix& M_inverse,
-                           const math::SmallMatrix& dM, const DplrSystem& system, DplrSystem& upstream,
-                           const DplrContinuous& gradient, DplrRow dg) noexcept {
+                           const math::SmallMatrix& dM, const DplrSystem& system,
+                           DplrSystem& upstream, const DplrContinuous& gradient,
+                           DplrRow dg) noexcept {
         const DplrRow dgP{sums_.data(), sums_.data() + n_};
         zero(dgP);
         const DplrRow dP = row(gradient.P, s);
@@ -288,8 +291,7 @@ void discretize_dplr_adjoint(const Method& method, const DplrContinuous& continu
     detail::DplrDiscretizer channel(method.alpha, system.shape, workspace);
     for (std::size_t h = 0; h < system.shape.channels; ++h) {
         channel.set_channel(h, continuous, g);
-        gradient.dt[h * system.shape.modes] +=
-            channel.adjoint(system, upstream, gradient, g_of_g);
+        gradient.dt[h * system.shape.modes] += channel.adjoint(system, upstream, gradient, g_of_g);
     }
     method.adjoint(continuous.lambda.re, continuous.lambda.im, continuous.dt, upstream.z.re,
                    upstream.z.im, g_of_g.re, g_of_g.im, of_lambda.re, of_lambda.im, of_dt);

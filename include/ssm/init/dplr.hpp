@@ -66,8 +66,7 @@ namespace detail {
     system.P.assign(rank, std::vector<std::complex<double>>(system.A.size()));
     for (std::size_t r = 0; r < found; ++r)
         for (std::size_t n = 0; n < system.A.size(); ++n)
-            system.P[r][n] =
-                nplr.P(static_cast<Eigen::Index>(r), static_cast<Eigen::Index>(n));
+            system.P[r][n] = nplr.P(static_cast<Eigen::Index>(r), static_cast<Eigen::Index>(n));
     return system;
 }
 
@@ -140,11 +139,11 @@ std::vector<DiagonalPlusLowRank> dplr_bank(const Init& init, std::size_t copies,
     require<ValueError>(bank.size() == copies, "ssm::init: the initialisation gave ", bank.size(),
                         " systems, expected ", copies);
     for (const DiagonalPlusLowRank& system : bank) {
-        require<ValueError>(system.A.size() == modes && system.B.size() == modes &&
-                                system.P.size() == rank,
-                            "ssm::init: the initialisation gave A of ", system.A.size(),
-                            " and B of ", system.B.size(), " modes and P of rank ",
-                            system.P.size(), ", expected ", modes, " modes and rank ", rank);
+        require<ValueError>(
+            system.A.size() == modes && system.B.size() == modes && system.P.size() == rank,
+            "ssm::init: the initialisation gave A of ", system.A.size(), " and B of ",
+            system.B.size(), " modes and P of rank ", system.P.size(), ", expected ", modes,
+            " modes and rank ", rank);
         for (const auto& row : system.P)
             require<ValueError>(row.size() == modes, "ssm::init: the initialisation gave P of ",
                                 row.size(), " modes, expected ", modes);

@@ -17,6 +17,7 @@
 #include <ssm/io/safetensors.hpp>
 #include <ssm/io/stored_as.hpp>
 #include <ssm/layer/mamba.hpp>
+#include <ssm/layer/mamba2.hpp>
 #include <ssm/model/language_model.hpp>
 
 namespace ssm {
@@ -49,6 +50,32 @@ struct HuggingFaceMixer<Mamba<T>> {
         require("x_proj.weight", {c.rank + 2 * c.state, c.inner});
         require("conv1d.weight", {c.inner, 1, c.conv_width});
         require("A_log", {c.inner, c.state});
+    }
+};
+
+template <class T>
+struct HuggingFaceMixer<Mamba2<T>> {
+    static bool reads(ModelFamily family) { return family == ModelFamily::mamba2; }
+    static typename Mamba2<T>::Options options(const HuggingFaceConfig& config) {
+        return {.channels = config.model.width,
+                .state = config.state,
+                .head_channels = config.head_width,
+                .groups = config.groups,
+                .width = config.conv_width,
+                .inner = config.inner,
+                .bias = config.bias,
+                .conv_bias = config.conv_bias,
+                .norm_groups = config.norm_groups,
+                .epsilon = config.model.epsilon,
+                .dt_lowest = config.dt_least,
+                .dt_highest = config.dt_most};
+    }
+    template <class Require>
+    static void require_shapes(const HuggingFaceConfig& c, Require&& require) {
+        const std::size_t convolved = c.inner + 2 * c.groups * c.state;
+        require("in_proj.weight", {c.inner + convolved + c.heads, c.model.width});
+        require("conv1d.weight", {convolved, 1, c.conv_width});
+        require("A_log", {c.heads});
     }
 };
 
@@ -92,7 +119,7 @@ inline void check_tied_head(const Safetensors& file, const std::string& embeddin
 ///
 ///     const auto model = ssm::load_hugging_face<ssm::Mamba<float>>("mamba-130m-hf");
 ///
-/// `Mamba<T>` reads models of type mamba and falcon_mamba.
+/// `Mamba<T>` reads models of type mamba and falcon_mamba, `Mamba2<T>` those of type mamba2.
 ///
 /// Errors    FileError that names file and tensor, or file and key: for a config that is not supported,
 ///           for tensors that are missing, not expected, of another shape than config.json says, and for

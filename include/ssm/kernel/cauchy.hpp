@@ -159,10 +159,10 @@ void cauchy_adjoint(std::span<const std::complex<double>> poles,
                     std::span<std::complex<double>> of_numerators, Workspace& workspace) {
     const std::size_t products =
         detail::cauchy_products(poles.size(), numerators.size(), nodes.size(), upstream.size());
-    require<ShapeError>(of_poles.size() == poles.size() && of_numerators.size() == numerators.size(),
-                        "ssm::cauchy_adjoint: gradients of ", of_poles.size(), " poles and ",
-                        of_numerators.size(), " numerators, expected ", poles.size(), " and ",
-                        numerators.size());
+    require<ShapeError>(
+        of_poles.size() == poles.size() && of_numerators.size() == numerators.size(),
+        "ssm::cauchy_adjoint: gradients of ", of_poles.size(), " poles and ", of_numerators.size(),
+        " numerators, expected ", poles.size(), " and ", numerators.size());
     const auto frame = workspace.frame();
     auto problem = detail::cauchy_problem<T, Arch>(poles, numerators, workspace);
     const std::size_t stride = detail::padded<T>(nodes.size());

@@ -8,6 +8,7 @@
 #include <ssm/core/workspace.hpp>
 #include <ssm/discretize/dplr_system.hpp>
 #include <ssm/kernel/detail/dplr_recurrence.hpp>
+#include <ssm/kernel/detail/generating_kernel.hpp>
 #include <ssm/kernel/fold.hpp>
 #include <ssm/kernel/vandermonde.hpp>
 
@@ -17,6 +18,14 @@ namespace detail {
 /// Steps before a kernel is cut off.
 [[nodiscard]] inline std::size_t steps_of_kernel(const DplrSystem& system, std::size_t length) {
     return system.limit == 0 ? length : std::min(length, system.limit);
+}
+
+/// Whether the generating function gives this kernel.
+template <class T>
+[[nodiscard]] bool is_generated(const DplrSystem& system, std::size_t length) {
+    using Kernel = GeneratingKernel<T>;
+    return steps_of_kernel(system, length) <= system.folded && Kernel::has_room(system.shape) &&
+           Kernel::is_possible(system);
 }
 
 template <class T>
@@ -60,6 +69,10 @@ void convolution_kernel(const DplrSystem& system, std::size_t length, std::span<
                                 kernel.size());
     if (system.folded == 0)
         return detail::recurrent_kernel(system, length, kernel, workspace);
+    if (detail::is_generated<T>(system, length))
+        return detail::GeneratingKernel<T>(system, length, detail::steps_of_kernel(system, length),
+                                           workspace)
+            .forward(kernel);
     const auto plain = workspace.borrow<DplrSystem>();
     *plain = system;
     unfold(*plain);
@@ -79,6 +92,10 @@ void convolution_kernel_adjoint(const DplrSystem& system, std::size_t length,
                         "ssm::convolution_kernel_adjoint: gradient and system differ in shape");
     if (system.folded == 0)
         return detail::recurrent_kernel_adjoint(system, length, dkernel, gradient, workspace);
+    if (detail::is_generated<T>(system, length))
+        return detail::GeneratingKernel<T>(system, length, detail::steps_of_kernel(system, length),
+                                           workspace)
+            .adjoint(dkernel, gradient);
     const auto plain = workspace.borrow<DplrSystem>();
     *plain = system;
     unfold(*plain);
@@ -86,9 +103,10 @@ void convolution_kernel_adjoint(const DplrSystem& system, std::size_t length,
     of_plain->reset(system.shape);
     detail::recurrent_kernel_adjoint(*plain, length, dkernel, *of_plain, workspace);
     unfold_adjoint(system, *plain, *of_plain);
-    for (auto [to, from] : {std::pair{&gradient.z, &of_plain->z}, std::pair{&gradient.p, &of_plain->p},
-                            std::pair{&gradient.q, &of_plain->q}, std::pair{&gradient.b, &of_plain->b},
-                            std::pair{&gradient.c, &of_plain->c}})
+    for (auto [to, from] :
+         {std::pair{&gradient.z, &of_plain->z}, std::pair{&gradient.p, &of_plain->p},
+          std::pair{&gradient.q, &of_plain->q}, std::pair{&gradient.b, &of_plain->b},
+          std::pair{&gradient.c, &of_plain->c}})
         for (std::size_t i = 0; i < to->re.size(); ++i) {
             to->re[i] += from->re[i];
             to->im[i] += from->im[i];

@@ -1,13 +1,15 @@
 #pragma once
 
-#include <cmath>
+#include <algorithm>
 #include <cstddef>
+#include <utility>
 #include <vector>
 
 #include <Eigen/Core>
 #include <Eigen/LU>
 
 #include <ssm/core/error.hpp>
+#include <ssm/core/parallel.hpp>
 #include <ssm/discretize/dplr_system.hpp>
 
 namespace ssm {
@@ -119,7 +121,8 @@ public:
         for (std::size_t level = squares_.size(); level-- > 0;) {
             const Matrix& square = squares_[level];
             if (level + 1 < squares_.size())
-                of_square = (of_square * square.transpose() + square.transpose() * of_square).eval();
+                of_square =
+                    (of_square * square.transpose() + square.transpose() * of_square).eval();
             if (exponent_ >> level & 1U) {
                 --used;
                 of_square.noalias() += partial_[used].transpose() * G;
@@ -133,6 +136,12 @@ private:
     std::size_t exponent_;
     std::vector<Matrix> squares_, partial_;
 };
+
+/// What powers of one channel's matrix cost.
+[[nodiscard]] inline TaskCost power_cost(const DplrSystem& system) noexcept {
+    const auto N = static_cast<double>(2 * system.shape.modes);
+    return {N * N * N};
+}
 
 inline void require_length(std::size_t length) {
     require<ValueError>(length > 0, "ssm::fold: C cannot be folded for a length of 0");
@@ -148,14 +157,17 @@ inline void fold(DplrSystem& system, std::size_t length) {
     detail::require_length(length);
     require<ValueError>(system.folded == 0, "ssm::fold: C is folded for ", system.folded,
                         " steps already");
-    for (std::size_t h = 0; h < system.shape.channels; ++h) {
-        const detail::DenseChannel channel(system, h);
-        const detail::MatrixPower power(channel.transition(), length);
-        for (std::size_t head = 0; head < system.shape.heads; ++head) {
-            const Eigen::RowVectorXd C = channel.readout(head);
-            channel.set_readout(head, C - C * power.value(), system.c);
-        }
-    }
+    parallel_for(
+        system.shape.channels,
+        [&](std::size_t h, std::size_t) {
+            const detail::DenseChannel channel(system, h);
+            const detail::MatrixPower power(channel.transition(), length);
+            for (std::size_t head = 0; head < system.shape.heads; ++head) {
+                const Eigen::RowVectorXd C = channel.readout(head);
+                channel.set_readout(head, C - C * power.value(), system.c);
+            }
+        },
+        detail::power_cost(system));
     system.folded = length;
 }
 
@@ -167,19 +179,26 @@ inline void unfold(DplrSystem& system) {
     if (system.folded == 0)
         return;
     ComplexNumbers plain = system.c;
-    for (std::size_t h = 0; h < system.shape.channels; ++h) {
-        const detail::DenseChannel channel(system, h);
-        Eigen::MatrixXd M = -detail::MatrixPower(channel.transition(), system.folded).value();
-        M.diagonal().array() += 1.0;
-        const Eigen::PartialPivLU<Eigen::MatrixXd> solver(M.transpose());
-        for (std::size_t head = 0; head < system.shape.heads; ++head) {
-            const Eigen::RowVectorXd C =
-                solver.solve(channel.readout(head).transpose()).transpose();
-            require<ValueError>(C.allFinite(), "ssm::unfold: I - A_bar^", system.folded,
-                                " of channel ", h, " is singular");
-            channel.set_readout(head, C, plain);
-        }
-    }
+    std::vector<char> is_singular(system.shape.channels, 0);
+    parallel_for(
+        system.shape.channels,
+        [&](std::size_t h, std::size_t) {
+            const detail::DenseChannel channel(system, h);
+            Eigen::MatrixXd M = -detail::MatrixPower(channel.transition(), system.folded).value();
+            M.diagonal().array() += 1.0;
+            const Eigen::PartialPivLU<Eigen::MatrixXd> solver(M.transpose());
+            for (std::size_t head = 0; head < system.shape.heads; ++head) {
+                const Eigen::RowVectorXd C =
+                    solver.solve(channel.readout(head).transpose()).transpose();
+                if (!C.allFinite())
+                    is_singular[h] = 1;
+                channel.set_readout(head, C, plain);
+            }
+        },
+        detail::power_cost(system));
+    const auto singular = std::find(is_singular.begin(), is_singular.end(), 1);
+    require<ValueError>(singular == is_singular.end(), "ssm::unfold: I - A_bar^", system.folded,
+                        " of channel ", singular - is_singular.begin(), " is singular");
     system.c = std::move(plain);
     system.folded = 0;
 }
@@ -189,21 +208,24 @@ inline void unfold(DplrSystem& system) {
 inline void unfold_adjoint(const DplrSystem& folded, const DplrSystem& plain,
                            DplrSystem& gradient) {
     const auto N = static_cast<Eigen::Index>(2 * folded.shape.modes);
-    for (std::size_t h = 0; h < folded.shape.channels; ++h) {
-        const detail::DenseChannel channel(plain, h);
-        const detail::DenseChannel upstream(gradient, h);
-        const detail::MatrixPower power(channel.transition(), folded.folded);
-        Eigen::MatrixXd M = -power.value();
-        M.diagonal().array() += 1.0;
-        const Eigen::PartialPivLU<Eigen::MatrixXd> solver(M);
-        Eigen::MatrixXd of_power = Eigen::MatrixXd::Zero(N, N);
-        for (std::size_t head = 0; head < folded.shape.heads; ++head) {
-            const Eigen::VectorXd v = solver.solve(upstream.readout(head).transpose());
-            of_power.noalias() += channel.readout(head).transpose() * v.transpose();
-            upstream.set_readout(head, v.transpose(), gradient.c);
-        }
-        channel.add_transition(power.adjoint(std::move(of_power)), gradient);
-    }
+    parallel_for(
+        folded.shape.channels,
+        [&](std::size_t h, std::size_t) {
+            const detail::DenseChannel channel(plain, h);
+            const detail::DenseChannel upstream(gradient, h);
+            const detail::MatrixPower power(channel.transition(), folded.folded);
+            Eigen::MatrixXd M = -power.value();
+            M.diagonal().array() += 1.0;
+            const Eigen::PartialPivLU<Eigen::MatrixXd> solver(M);
+            Eigen::MatrixXd of_power = Eigen::MatrixXd::Zero(N, N);
+            for (std::size_t head = 0; head < folded.shape.heads; ++head) {
+                const Eigen::VectorXd v = solver.solve(upstream.readout(head).transpose());
+                of_power.noalias() += channel.readout(head).transpose() * v.transpose();
+                upstream.set_readout(head, v.transpose(), gradient.c);
+            }
+            channel.add_transition(power.adjoint(std::move(of_power)), gradient);
+        },
+        detail::power_cost(folded));
 }
 
 }  // namespace ssm

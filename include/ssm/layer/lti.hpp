@@ -118,8 +118,6 @@ public:
         rate_ = rate;
     }
 
-    [[nodiscard]] const Discretization& discretization() const noexcept { return discretization_; }
-
     /// What a stream remembers.
     struct State {
         friend bool operator==(const State& a, const State& b) { return a.values == b.values; }

@@ -99,6 +99,12 @@ public:
         friend bool operator==(const State& a, const State& b) {
             return a.conv == b.conv && a.ssm == b.ssm;
         }
+
+        template <class Visitor, class... States>
+        static void visit_numbers(Visitor&& visitor, States&... states) {
+            visitor("conv", states.conv...);
+            visitor("ssm", states.ssm...);
+        }
     };
     [[nodiscard]] State rest_state(std::size_t batch = 1) const {
         State state;

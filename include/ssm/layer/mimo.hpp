@@ -21,7 +21,7 @@
 #include <ssm/core/weights.hpp>
 #include <ssm/core/workspace.hpp>
 #include <ssm/layer/detail/mimo_intervals.hpp>
-#include <ssm/layer/detail/mimo_pieces.hpp>
+#include <ssm/layer/detail/row_pieces.hpp>
 #include <ssm/layer/detail/row_sums.hpp>
 #include <ssm/layer/lti_options.hpp>
 #include <ssm/layer/mimo_modes.hpp>
@@ -119,6 +119,12 @@ public:
     /// What a stream remembers.
     struct State {
         friend bool operator==(const State& a, const State& b) { return a.x == b.x; }
+
+        /// What is remembered alone: the system is made anew from the weights.
+        template <class Visitor, class... States>
+        static void visit_numbers(Visitor&& visitor, States&... states) {
+            visitor("x", states.x...);
+        }
 
         std::shared_ptr<const MimoSystem<T>> system;  ///< shared by forks
         AlignedVector<T> x;                           ///< (batch, 2 P), real, then imaginary parts
@@ -378,7 +384,7 @@ private:
             x = context.workspace.template take_zero<T>(u.batch() * width).data();
         const std::span<std::size_t> lengths =
             context.workspace.template take<std::size_t>(u.batch());
-        detail::for_each_piece(u.shape(), rows, !streams, [&](const detail::Piece& piece) {
+        detail::for_each_row_piece(u.shape(), rows, !streams, [&](const detail::RowPiece& piece) {
             const Workspace::Frame inner = context.workspace.frame();
             const auto take = [&](bool wanted) {
                 const Shape shape = wanted ? piece.shape(width) : Shape{};

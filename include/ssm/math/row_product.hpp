@@ -12,12 +12,12 @@ namespace ssm::math {
 
 namespace detail {
 
-/// Columns of `packs` packs: as many sums as hide the latency of a multiply-add, over every `splits`-th row of M.
+/// Columns of `packs` packs, 1, 4 or 8: as many sums as hide the latency of a multiply-add, over every `splits`-th row of M.
 template <std::size_t packs, class T, class Last, class Arch = simd::Arch>
 SSM_INLINE void row_product_columns(const T* x, std::size_t k, const T* M, std::size_t n, T* y,
                                     const Last& last) noexcept {
     constexpr std::size_t width = simd::width<T>;
-    constexpr std::size_t splits = packs >= 3 ? 2 : 8 / packs;
+    constexpr std::size_t splits = 8 / packs;
     simd::Pack<T> sums[splits][packs];
     simd::unroll<splits>([&](auto s) SSM_INLINE_LAMBDA {
         simd::unroll<packs>([&](auto p) SSM_INLINE_LAMBDA { sums[s][p] = simd::Pack<T>(T(0)); });
@@ -57,6 +57,8 @@ template <class T, class Arch = simd::Arch>
 void add_row_product(const T* x, std::size_t k, const T* M, std::size_t n, T* y) noexcept {
     constexpr std::size_t width = simd::width<T>;
     std::size_t j = 0;
+    for (; j + 8 * width <= n; j += 8 * width)
+        detail::row_product_columns<8>(x, k, M + j, n, y + j, simd::AllLanes<T>{});
     for (; j + 4 * width <= n; j += 4 * width)
         detail::row_product_columns<4>(x, k, M + j, n, y + j, simd::AllLanes<T>{});
     for (; j + width <= n; j += width)

@@ -263,11 +263,12 @@ private:
         for (Block& block : layers)
             visit(
                 [scale](std::string_view name, const WeightTraits&, Tensor<T>& weight) {
-                    if (name.ends_with("out_proj.weight") || name.ends_with("fc2.weight"))
+                    if (name.ends_with("out_proj.weight") || name.ends_with("fc2.weight")) {
                         for (T& w : weight.flat())
                             w *= scale;
-                    else if (name.ends_with("in_proj.bias") || name.ends_with("out_proj.bias"))
+                    } else if (name.ends_with("in_proj.bias") || name.ends_with("out_proj.bias")) {
                         weight.fill(T(0));
+                    }
                 },
                 block.inner);
     }

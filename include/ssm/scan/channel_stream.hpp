@@ -48,6 +48,11 @@ public:
     }
     friend bool operator==(const ChannelState&, const ChannelState&) = default;
 
+    template <class Visitor, class... States>
+    static void visit_numbers(Visitor&& visitor, States&... states) {
+        visitor("data", states.data_...);
+    }
+
 private:
     std::size_t batch_ = 0;
     ChannelShape shape_{};

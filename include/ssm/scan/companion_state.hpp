@@ -60,6 +60,11 @@ public:
         return true;
     }
 
+    template <class Visitor, class... States>
+    static void visit_numbers(Visitor&& visitor, States&... states) {
+        visitor("data", states.data_...);
+    }
+
 private:
     [[nodiscard]] std::size_t stride() const noexcept {
         return detail::line<T> + detail::padded<T>(size_);

@@ -12,6 +12,7 @@
 #include <ssm/kernel/fold.hpp>
 #include <ssm/scan/check.hpp>
 #include <ssm/scan/diagonal_state.hpp>
+#include <ssm/scan/dplr_block.hpp>
 #include <ssm/scan/dplr_step.hpp>
 #include <ssm/scan/dplr_tile.hpp>
 #include <ssm/scan/leapfrog_tile.hpp>
@@ -34,14 +35,12 @@ public:
     void run() const {
         const auto frame = context_.workspace.frame();
         const DplrShape& shape = bank_.shape();
-        const std::size_t scratch =
-            (2 * shape.modes + (1 + shape.heads) * block) * line<T>;
+        const std::size_t scratch = (2 * shape.modes + (1 + shape.heads) * block) * line<T>;
         T* const memory = context_.workspace.template take<T>(threads() * scratch).data();
         parallel_for(
             u_.batch() * bank_.tiles(),
             [&](std::size_t task, std::size_t worker) {
-                run_sequence(task / bank_.tiles(), task % bank_.tiles(),
-                             memory + worker * scratch);
+                run_sequence(task / bank_.tiles(), task % bank_.tiles(), memory + worker * scratch);
             },
             TaskCost{0.14 * static_cast<double>(u_.length() * line<T> * shape.modes *
                                                 (shape.rank + shape.heads))});
@@ -115,9 +114,8 @@ public:
 
     /// Prepares for another system; keeps the memory. A folded C is unfolded.
     void reset(const DplrSystem& system) {
-        require<ValueError>(system.limit == 0,
-                            "ssm::DplrStream: kernels cut off behind ", system.limit,
-                            " steps are no recurrence");
+        require<ValueError>(system.limit == 0, "ssm::DplrStream: kernels cut off behind ",
+                            system.limit, " steps are no recurrence");
         if (system.folded == 0)
             return set(system);
         DplrSystem plain = system;

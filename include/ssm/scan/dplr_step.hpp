@@ -103,9 +103,10 @@ private:
     SSM_INLINE void run_channels(std::size_t first) const noexcept {
         T w[most][count];
         for (std::size_t r = 0; r < terms(); ++r)
-            reduce<count>([&](std::size_t i) SSM_INLINE_LAMBDA {
-                return product(bank_.q(first + i, r), first + i);
-            }, w[r]);
+            reduce<count>(
+                [&](std::size_t i)
+                    SSM_INLINE_LAMBDA { return product(bank_.q(first + i, r), first + i); },
+                w[r]);
         for (std::size_t i = 0; i < count; ++i) {
             T feedback[most];
             for (std::size_t r = 0; r < terms(); ++r)
@@ -114,9 +115,11 @@ private:
         }
         for (std::size_t head = 0; head < shape_.heads; ++head) {
             T* const out = y_ + head * shape_.channels + first;
-            reduce<count>([&](std::size_t i) SSM_INLINE_LAMBDA {
-                return product(bank_.readout(first + i, head), first + i);
-            }, out);
+            reduce<count>(
+                [&](std::size_t i) SSM_INLINE_LAMBDA {
+                    return product(bank_.readout(first + i, head), first + i);
+                },
+                out);
             if (skip_ != nullptr)
                 for (std::size_t i = 0; i < count; ++i)
                     out[i] += skip_[head * shape_.channels + first + i] * u_[first + i];

@@ -11,12 +11,16 @@
 
 namespace ssm::detail {
 
+/// Steps that `DplrBlocks` takes at once.
+inline constexpr std::size_t dplr_block = 16;
+
 /// Coefficients of a bank that is diagonal plus low rank, lanes across the channels of a tile.
 ///
 /// A step adds an increment to the state, x' = x + ((z - 1) x - sum_r p_r w_r + b u), and z - 1 is what is stored,
 /// rounded from double: z itself would lose the decay of slow modes.
 ///
-/// Layout    rows of one cache line: [tile][mode][re, im of z - 1, b, (p, q) of each rank, c of each head]
+/// Layout    rows of one cache line: [tile][mode][re, im of z - 1, b, (p, q) of each rank, c of each head]; and for rank
+///           1 [tile][dplr_block][Re q z^l b, Re q z^l p]
 template <class T>
 class DplrBank {
 public:
@@ -25,9 +29,13 @@ public:
     void reset(const DplrSystem& system) {
         shape_ = system.shape;
         data_.assign(tiles() * tile_size(), T(0));
-        for (std::size_t h = 0; h < shape_.channels; ++h)
+        taps_.assign(shape_.rank == 1 ? tiles() * taps_size : 0, T(0));
+        for (std::size_t h = 0; h < shape_.channels; ++h) {
             for (std::size_t n = 0; n < shape_.modes; ++n)
                 fill(system, h, n);
+            if (shape_.rank == 1)
+                fill_taps(system, h);
+        }
     }
 
     [[nodiscard]] const DplrShape& shape() const noexcept { return shape_; }
@@ -40,12 +48,18 @@ public:
     [[nodiscard]] const T* tile(std::size_t index) const noexcept {
         return data_.data() + index * tile_size();
     }
+    /// What inputs and feedbacks of rank 1 do to later feedbacks.
+    [[nodiscard]] const T* taps(std::size_t index) const noexcept {
+        return taps_.data() + index * taps_size;
+    }
     /// From mode to mode.
     [[nodiscard]] std::size_t stride() const noexcept {
         return 2 * (2 + 2 * shape_.rank + shape_.heads) * lanes;
     }
 
 private:
+    static constexpr std::size_t taps_size = dplr_block * 2 * lanes;
+
     [[nodiscard]] std::size_t tile_size() const noexcept { return shape_.modes * stride(); }
 
     void fill(const DplrSystem& system, std::size_t h, std::size_t n) noexcept {
@@ -69,8 +83,30 @@ private:
         }
     }
 
+    void fill_taps(const DplrSystem& system, std::size_t h) noexcept {
+        using Number = simd::Complex<double>;
+        double of_b[dplr_block] = {};
+        double of_p[dplr_block] = {};
+        for (std::size_t n = 0; n < shape_.modes; ++n) {
+            const std::size_t k = system.pole(h, n);
+            const Number z{system.z.re[k], system.z.im[k]};
+            const Number b{system.b.re[k], system.b.im[k]};
+            const Number p{system.p.re[k], system.p.im[k]};
+            Number power{system.q.re[k], system.q.im[k]};
+            for (std::size_t l = 0; l < dplr_block; ++l, power *= z) {
+                of_b[l] = simd::real_fma(power, b, of_b[l]);
+                of_p[l] = simd::real_fma(power, p, of_p[l]);
+            }
+        }
+        T* const to = taps_.data() + h / lanes * taps_size + h % lanes;
+        for (std::size_t l = 0; l < dplr_block; ++l) {
+            to[2 * l * lanes] = static_cast<T>(of_b[l]);
+            to[(2 * l + 1) * lanes] = static_cast<T>(of_p[l]);
+        }
+    }
+
     DplrShape shape_{};
-    AlignedVector<T> data_;
+    AlignedVector<T> data_, taps_;
 };
 
 template <class T>
@@ -115,9 +151,7 @@ public:
 private:
     static constexpr std::size_t pair = 2 * line<T>;
 
-    SSM_INLINE std::size_t terms() const noexcept {
-        return rank == 0 ? rank_at_run_time_ : rank;
-    }
+    SSM_INLINE std::size_t terms() const noexcept { return rank == 0 ? rank_at_run_time_ : rank; }
 
     SSM_INLINE void run_lanes(const T* coefficients, const T* u, std::size_t steps, T* y,
                               std::size_t y_stride, T* state) const noexcept {
@@ -197,18 +231,5 @@ private:
     const T* coefficients_;
     std::size_t stride_;
 };
-
-/// Steps of one tile, by the rank of the system. Shapes as in `DplrSteps`.
-template <class T, bool has_input, class Arch = simd::Arch>
-void dplr_steps(const DplrBank<T>& bank, std::size_t tile, const T* u, std::size_t steps, T* y,
-                std::size_t y_stride, T* state) noexcept {
-    const DplrShape& shape = bank.shape();
-    if (shape.rank == 1)
-        DplrSteps<T, 1, has_input>(shape, bank.tile(tile), bank.stride())
-            .run(u, steps, y, y_stride, state);
-    else
-        DplrSteps<T, 0, has_input>(shape, bank.tile(tile), bank.stride())
-            .run(u, steps, y, y_stride, state);
-}
 
 }  // namespace ssm::detail

@@ -51,8 +51,9 @@ protected:
     template <class ValueAt>
     void reconstruct_with(std::span<const double> steps_ago, double most, std::span<T> values,
                           const ValueAt& value_at) const {
-        require<ShapeError>(steps_ago.size() == values.size(), "ssm::HippoMemory: ",
-                            steps_ago.size(), " times and room for ", values.size(), " values");
+        require<ShapeError>(steps_ago.size() == values.size(),
+                            "ssm::HippoMemory: ", steps_ago.size(), " times and room for ",
+                            values.size(), " values");
         for (const double steps : steps_ago)
             require<ValueError>(steps >= 0.0 && steps <= most, "ssm::HippoMemory: ", steps,
                                 " steps ago, but the memory reaches from 0 to ", most);
@@ -124,9 +125,8 @@ public:
         const std::span<const T> x = this->coefficients(channel);
         this->reconstruct_with(steps_ago, window_ - 1.0, values, [&](double steps) {
             double sum = 0.0;
-            Basis::for_each((steps + 0.5) / window_, x.size(), [&](std::size_t n, double p) {
-                sum += p * static_cast<double>(x[n]);
-            });
+            Basis::for_each((steps + 0.5) / window_, x.size(),
+                            [&](std::size_t n, double p) { sum += p * static_cast<double>(x[n]); });
             return sum;
         });
     }

@@ -53,20 +53,11 @@ SSM_INLINE void for_each_pack_group(std::size_t columns, Body&& body) {
     std::size_t i = 0;
     for (; i + scan_packs * width <= columns; i += scan_packs * width)
         body(std::integral_constant<std::size_t, scan_packs>{}, simd::AllLanes<T>{}, i);
-    const std::size_t left = columns - i;
-    if (left == 0)
-        return;
-    const simd::FirstLanes<T> last(left - (left - 1) / width * width);
-    switch ((left - 1) / width) {
-        case 0:
-            return body(std::integral_constant<std::size_t, 1>{}, last, i);
-        case 1:
-            return body(std::integral_constant<std::size_t, 2>{}, last, i);
-        case 2:
-            return body(std::integral_constant<std::size_t, 3>{}, last, i);
-        default:
-            return body(std::integral_constant<std::size_t, 4>{}, last, i);
-    }
+    for (; i + width < columns; i += 2 * width)
+        body(std::integral_constant<std::size_t, 2>{},
+             simd::FirstLanes<T>(std::min(width, columns - i - width)), i);
+    if (i < columns)
+        body(std::integral_constant<std::size_t, 1>{}, simd::FirstLanes<T>(columns - i), i);
 }
 
 /// Calls `body(p, lanes)` for each of `count` packs.

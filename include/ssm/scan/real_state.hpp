@@ -64,6 +64,11 @@ public:
         return true;
     }
 
+    template <class Visitor, class... States>
+    static void visit_numbers(Visitor&& visitor, States&... states) {
+        visitor("data", states.data_...);
+    }
+
 private:
     [[nodiscard]] std::size_t stride() const noexcept { return detail::padded<T>(size_); }
 

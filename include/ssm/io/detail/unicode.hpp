@@ -100,13 +100,13 @@ template <class Table>
 [[nodiscard]] inline bool is_letter(char32_t code) noexcept {
     if (code < 0x80)
         return (code | 0x20U) >= 'a' && (code | 0x20U) <= 'z';
-    return find_range(letters, code) != std::end(letters);
+    return find_range(letter_ranges, code) != std::end(letter_ranges);
 }
 
 [[nodiscard]] inline bool is_number(char32_t code) noexcept {
     if (code < 0x80)
         return code >= '0' && code <= '9';
-    return find_range(numbers, code) != std::end(numbers);
+    return find_range(number_ranges, code) != std::end(number_ranges);
 }
 
 /// The property White_Space.

@@ -137,8 +137,8 @@ private:
                     const T* const w = weight + 4 * p;
                     of_A[i][p] = simd::fma(Pack(w[0]), At, of_A[i][p]);
                     of_Y[i][p] = simd::fma(Pack(w[1]), t, of_Y[i][p]);
-                    imaginary[i][p] = simd::fnma(Pack(w[3]), t,
-                                                 simd::fma(Pack(w[2]), At, imaginary[i][p]));
+                    imaginary[i][p] =
+                        simd::fnma(Pack(w[3]), t, simd::fma(Pack(w[2]), At, imaginary[i][p]));
                 });
             });
         simd::unroll<packs * group>([&](auto both) SSM_INLINE_LAMBDA {

@@ -15,7 +15,7 @@ namespace ssm::detail {
 ///
 /// `evaluate` is K[l] = c A^l b up to l = d - 1 and then the recurrence of the characteristic polynomial. `adjoint` runs
 /// the same two parts backward: lambda[l] = d loss / d K[l] as a free number, first through the recurrence, then
-/// mu[l] = d loss / d (A^l b).
+/// mu[l] = d loss / d (A^l b). The upstream has d more places, for zeros behind the end.
 template <class Arch>
 class CompanionLanes {
     using Pack = simd::Pack<double>;
@@ -26,7 +26,7 @@ public:
     /// Numbers of scratch memory for systems of `state` numbers and kernels of `length`.
     [[nodiscard]] static constexpr std::size_t numbers(std::size_t state,
                                                        std::size_t length) noexcept {
-        return lanes * (9 * state + 2 * length);
+        return lanes * (10 * state + 2 * length);
     }
 
     CompanionLanes(std::size_t state, std::size_t length, double* memory) noexcept
@@ -62,10 +62,9 @@ public:
             set(last_, l, at(x_, d_ - 1));
             advance();
         }
-        if (recursive_)
-            recur();
-        else
-            std::fill(kernel_ + lanes * head_, kernel_ + lanes * length_, 0.0);
+        std::fill(kernel_ + lanes * head_, kernel_ + lanes * length_, 0.0);
+        if (recursive_ && length_ > d_)
+            filter(kernel_ + lanes * d_, static_cast<std::ptrdiff_t>(lanes), length_ - d_);
     }
 
     void clear_upstream() noexcept { std::fill(upstream_, upstream_ + lanes * length_, 0.0); }
@@ -133,56 +132,82 @@ private:
         return at(a_, d_ - m);
     }
 
-    /// K[l] = sum_m a_{d-m} K[l-m] from l = d on. Some steps at a time share the coefficients; the terms among
-    /// themselves, which are the youngest, come last.
-    void recur() noexcept {
+    /// v[i] += sum_m a_{d-m} v[i-m] for `count` numbers, v[i] at first + i stride. Some at a time share the
+    /// coefficients; the terms among themselves, which are the youngest, come last.
+    void filter(double* first, std::ptrdiff_t stride, std::size_t count) noexcept {
         constexpr std::size_t at_once = 4;
-        std::size_t l = d_;
-        for (; d_ >= at_once && l + at_once <= length_; l += at_once) {
+        const auto place = [&](std::size_t i, std::size_t back) SSM_INLINE_LAMBDA {
+            return first +
+                   stride * (static_cast<std::ptrdiff_t>(i) - static_cast<std::ptrdiff_t>(back));
+        };
+        std::size_t i = 0;
+        for (; d_ >= at_once && i + at_once <= count; i += at_once) {
             Pack sum[at_once];
-            simd::unroll<at_once>([&](auto s) SSM_INLINE_LAMBDA { sum[s] = Pack(0.0); });
+            simd::unroll<at_once>([&](auto s)
+                                      SSM_INLINE_LAMBDA { sum[s] = simd::load(place(i + s, 0)); });
             for (std::size_t m = d_; m >= at_once; --m) {
                 const Pack factor = coefficient(m);
                 simd::unroll<at_once>([&](auto s) SSM_INLINE_LAMBDA {
-                    sum[s] = simd::fma(factor, at(kernel_, l + s - m), sum[s]);
+                    sum[s] = simd::fma(factor, simd::load(place(i + s, m)), sum[s]);
                 });
             }
             for (std::size_t s = 0; s < at_once; ++s) {
                 for (std::size_t m = at_once - 1; m > 0; --m)
-                    sum[s] = simd::fma(coefficient(m), at(kernel_, l + s - m), sum[s]);
-                set(kernel_, l + s, sum[s]);
+                    sum[s] = simd::fma(coefficient(m), simd::load(place(i + s, m)), sum[s]);
+                simd::store(place(i + s, 0), sum[s]);
             }
         }
-        for (; l < length_; ++l) {
-            Pack sum(0.0);
+        for (; i < count; ++i) {
+            Pack sum = simd::load(place(i, 0));
             for (std::size_t m = d_; m > 0; --m)
-                sum = simd::fma(coefficient(m), at(kernel_, l - m), sum);
-            set(kernel_, l, sum);
+                sum = simd::fma(coefficient(m), simd::load(place(i, m)), sum);
+            simd::store(place(i, 0), sum);
         }
     }
 
-    /// Turns the upstream of each K[l] into lambda[l], which counts also what K[l] does to later ones, and adds
-    /// G(a_{d-m}) = sum_{l >= d} lambda[l] K[l-m].
+    /// Turns the upstream of each K[l] into lambda[l], which counts also what K[l] does to later ones. Those before d
+    /// act on the ones from d on only.
     void adjoint_of_recurrence() noexcept {
-        if (!recursive_) {
-            adjoint_of_silence();
+        if (length_ <= d_)
             return;
-        }
-        for (std::size_t l = length_; l-- > d_;) {
-            const Pack lambda = at(upstream_, l);
-            for (std::size_t m = 1; m <= d_; ++m) {
-                add_product(upstream_, l - m, coefficient(m), lambda);
-                add_product(da_, d_ - m, at(kernel_, l - m), lambda);
+        if (recursive_) {
+            std::fill(upstream_ + lanes * length_, upstream_ + lanes * (length_ + d_), 0.0);
+            filter(upstream_ + lanes * (length_ - 1), -static_cast<std::ptrdiff_t>(lanes),
+                   length_ - d_);
+            for (std::size_t l = 0; l < d_; ++l) {
+                Pack sum = at(upstream_, l);
+                for (std::size_t m = d_ - l; m <= d_; ++m)
+                    sum = simd::fma(coefficient(m), at(upstream_, l + m), sum);
+                set(upstream_, l, sum);
             }
         }
+        correlate();
     }
 
-    /// The same for a = 0, where K ends at d and nothing is passed on. In steps of d behind it, the slope of K with
-    /// respect to a is K itself.
-    void adjoint_of_silence() noexcept {
-        for (std::size_t l = d_; l < std::min(length_, 2 * d_); ++l)
-            for (std::size_t m = l - d_ + 1; m <= d_; ++m)
-                add_product(da_, d_ - m, at(kernel_, l - m), at(upstream_, l));
+    /// G(a_{d-m}) = sum_{l >= d} lambda[l] K[l-m], for some m at a time. Without feedback K has ended by 2 d.
+    void correlate() noexcept {
+        constexpr std::size_t at_once = 8;
+        const std::size_t end = recursive_ ? length_ : std::min(length_, 2 * d_);
+        std::size_t m = 1;
+        for (; m + at_once <= d_ + 1; m += at_once) {
+            Pack sum[at_once];
+            simd::unroll<at_once>([&](auto j) SSM_INLINE_LAMBDA { sum[j] = Pack(0.0); });
+            for (std::size_t l = d_; l < end; ++l) {
+                const Pack lambda = at(upstream_, l);
+                simd::unroll<at_once>([&](auto j) SSM_INLINE_LAMBDA {
+                    sum[j] = simd::fma(lambda, at(kernel_, l - m - j), sum[j]);
+                });
+            }
+            simd::unroll<at_once>([&](auto j) SSM_INLINE_LAMBDA {
+                set(da_, d_ - m - j, at(da_, d_ - m - j) + sum[j]);
+            });
+        }
+        for (; m <= d_; ++m) {
+            Pack sum(0.0);
+            for (std::size_t l = d_; l < end; ++l)
+                sum = simd::fma(at(upstream_, l), at(kernel_, l - m), sum);
+            set(da_, d_ - m, at(da_, d_ - m) + sum);
+        }
     }
 
     /// G(c) = sum_{l < d} lambda[l] A^l b

@@ -7,6 +7,7 @@
 #include <ssm/core/parallel.hpp>
 #include <ssm/core/workspace.hpp>
 #include <ssm/discretize/dplr_system.hpp>
+#include <ssm/scan/dplr_block.hpp>
 #include <ssm/scan/dplr_tile.hpp>
 #include <ssm/simd/complex.hpp>
 #include <ssm/simd/pack.hpp>
@@ -33,8 +34,8 @@ public:
             [&](std::size_t tile, std::size_t worker) {
                 run_tile(tile, count, memory + worker * scratch);
             },
-            TaskCost{1.5 * static_cast<double>(length_ * shape_.modes *
-                                               (shape_.rank + shape_.heads))});
+            TaskCost{1.5 *
+                     static_cast<double>(length_ * shape_.modes * (shape_.rank + shape_.heads))});
     }
 
 private:
@@ -104,7 +105,8 @@ public:
     void run(Workspace& workspace) const {
         const auto frame = workspace.frame();
         const std::size_t blocks = (count_ + block - 1) / block;
-        const std::size_t scratch = (blocks + 2 * block + 2) * row_ + shape_.modes * bank_.stride() +
+        const std::size_t scratch = (blocks + 2 * block + 2) * row_ +
+                                    shape_.modes * bank_.stride() +
                                     (2 * terms() + shape_.heads) * block * lanes;
         double* const memory = workspace.take<double>(threads() * scratch).data();
         parallel_for(
@@ -112,8 +114,8 @@ public:
             [&](std::size_t tile, std::size_t worker) {
                 run_tile(tile, Scratch(*this, blocks, memory + worker * scratch));
             },
-            TaskCost{4.0 * static_cast<double>(count_ * shape_.modes *
-                                               (shape_.rank + shape_.heads))});
+            TaskCost{4.0 *
+                     static_cast<double>(count_ * shape_.modes * (shape_.rank + shape_.heads))});
     }
 
 private:
@@ -127,13 +129,14 @@ private:
               omega(w + call.terms() * block * lanes),
               g(omega + call.terms() * block * lanes) {}
 
-        double* starts;   ///< [block][mode][re, im][lane]: x of each block's first step
-        double* states;   ///< [step][mode][re, im][lane]: x_t
-        double* lambdas;  ///< the same: lambda_{t+1}; one more at the front, lambda of the first step
-        double* sums;     ///< gradients, laid out as the coefficients
-        double* w;        ///< [step][rank][lane]
-        double* omega;    ///< the same
-        double* g;        ///< [head][step][lane]: upstream
+        double* starts;  ///< [block][mode][re, im][lane]: x of each block's first step
+        double* states;  ///< [step][mode][re, im][lane]: x_t
+        double*
+            lambdas;    ///< the same: lambda_{t+1}; one more at the front, lambda of the first step
+        double* sums;   ///< gradients, laid out as the coefficients
+        double* w;      ///< [step][rank][lane]
+        double* omega;  ///< the same
+        double* g;      ///< [head][step][lane]: upstream
     };
 
     /// From the state of one step to that of the next: a page less two modes, modulo pages. Then neither are the
@@ -150,7 +153,7 @@ private:
         const double* const of_tile = bank_.tile(tile);
         std::fill_n(at.sums, shape_.modes * bank_.stride(), 0.0);
         for (std::size_t n = 0; n < shape_.modes; ++n)
-            store_lanes(at.starts + n * pair, load_lanes(of_tile + n * bank_.stride() + pair));
+            std::copy_n(of_tile + n * bank_.stride() + pair, pair, at.starts + n * pair);
         const std::size_t blocks = (count_ + block - 1) / block;
         for (std::size_t k = 0; k + 1 < blocks; ++k) {
             std::copy_n(at.starts + k * row_, row_, at.starts + (k + 1) * row_);
@@ -160,11 +163,11 @@ private:
         // lambdas[block] holds what flows into the last step of a block.
         std::fill_n(at.lambdas + block * row_, row_, 0.0);
         for (std::size_t k = blocks; k-- > 0;)
-            run_block(tile, k * block, std::min(block, count_ - k * block),
-                      at.starts + k * row_, at);
+            run_block(tile, k * block, std::min(block, count_ - k * block), at.starts + k * row_,
+                      at);
         for (std::size_t n = 0; n < shape_.modes; ++n)
-            store_lanes(at.sums + n * bank_.stride() + pair,
-                        load_lanes(at.lambdas + block * row_ + n * pair));
+            std::copy_n(at.lambdas + block * row_ + n * pair, pair,
+                        at.sums + n * bank_.stride() + pair);
         add_sums(tile, at.sums);
     }
 
@@ -224,12 +227,12 @@ private:
                 const Number after = load_lanes(lambda + n * pair + lane);
                 Number result = after + simd::conj_mul(load_lanes(of_mode), after);
                 for (std::size_t r = 0; r < terms(); ++r)
-                    result = minus(result, simd::conj(load_lanes(q(of_tile, n, r) + lane)),
-                                   feedback[r]);
+                    result =
+                        minus(result, simd::conj(load_lanes(q(of_tile, n, r) + lane)), feedback[r]);
                 for (std::size_t head = 0; head < shape_.heads; ++head)
-                    result = simd::fma(
-                        simd::conj(load_lanes(of_mode + (2 + 2 * terms() + head) * pair)),
-                        simd::load_aligned(g + head * block * lanes + lane), result);
+                    result =
+                        simd::fma(simd::conj(load_lanes(of_mode + (2 + 2 * terms() + head) * pair)),
+                                  simd::load_aligned(g + head * block * lanes + lane), result);
                 store_lanes(before + n * pair + lane, result);
             }
         }
@@ -243,7 +246,8 @@ private:
             const double* const lambda = at.lambdas + row_ + n * pair + lane;
             Number of_z = load_lanes(sums);
             for (std::size_t t = 0; t < steps; ++t)
-                of_z = simd::conj_fma(load_lanes(x + t * row_), load_lanes(lambda + t * row_), of_z);
+                of_z =
+                    simd::conj_fma(load_lanes(x + t * row_), load_lanes(lambda + t * row_), of_z);
             store_lanes(sums, of_z);
             for (std::size_t r = 0; r < terms(); ++r) {
                 Number of_p = load_lanes(sums + (2 + 2 * r) * pair);
@@ -261,9 +265,9 @@ private:
                 double* const to = sums + (2 + 2 * terms() + head) * pair;
                 Number of_c = load_lanes(to);
                 for (std::size_t t = 0; t < steps; ++t)
-                    of_c = simd::fma(
-                        simd::conj(load_lanes(x + t * row_)),
-                        simd::load_aligned(at.g + (head * block + t) * lanes + lane), of_c);
+                    of_c = simd::fma(simd::conj(load_lanes(x + t * row_)),
+                                     simd::load_aligned(at.g + (head * block + t) * lanes + lane),
+                                     of_c);
                 store_lanes(to, of_c);
             }
         }
@@ -299,9 +303,8 @@ private:
         std::fill_n(g, shape_.heads * block * lanes, 0.0);
         for (std::size_t head = 0; head < shape_.heads; ++head)
             for (std::size_t i = 0; i < bank_.channels_of(tile); ++i) {
-                const T* const from =
-                    upstream_.data() +
-                    (head * shape_.channels + tile * lanes + i) * length_ + first;
+                const T* const from = upstream_.data() +
+                                      (head * shape_.channels + tile * lanes + i) * length_ + first;
                 for (std::size_t t = 0; t < steps; ++t)
                     g[(head * block + t) * lanes + i] = static_cast<double>(from[t]);
             }

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <span>
 
+#include <Eigen/Core>
+
 #include <ssm/core/batch.hpp>
 #include <ssm/core/context.hpp>
 #include <ssm/core/workspace.hpp>
@@ -107,10 +109,9 @@ private:
     [[nodiscard]] MatrixMap<T> outputs() { return matrix_map(y_, batch_, heads_ * horizon_); }
 
     [[nodiscard]] double dot(std::span<const double> p, const double* q) const noexcept {
-        double sum = 0.0;
-        for (std::size_t i = 0; i < d_; ++i)
-            sum += p[i] * q[i];
-        return sum;
+        const auto size = static_cast<Eigen::Index>(d_);
+        return Eigen::Map<const Eigen::VectorXd>(p.data(), size)
+            .dot(Eigen::Map<const Eigen::VectorXd>(q, size));
     }
 
     /// Rows A^l b.

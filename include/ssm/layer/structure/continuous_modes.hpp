@@ -191,7 +191,8 @@ private:
         return options_.clip_poles && static_cast<double>(Lambda[2 * p]) > largest_real_part;
     }
     [[nodiscard]] init::HippoBlocks initial_modes(const MimoSizes& sizes) const {
-        return init::hippo_blocks(init::hippo::LegS{}, sizes.state, options_.blocks, options_.conjugate);
+        return init::hippo_blocks(init::hippo::LegS{}, sizes.state, options_.blocks,
+                                  options_.conjugate);
     }
     [[nodiscard]] WeightTraits traits(bool trained) const {
         return {.role = trained ? WeightRole::trained : WeightRole::frozen,

@@ -294,22 +294,18 @@ private:
             tensor[2 * index] = static_cast<T>(value.real());
             tensor[2 * index + 1] = static_cast<T>(value.imag());
         };
-        const auto systems =
-            init::dplr_bank(options_.init, sizes_.copies, n, options_.rank, rng);
+        const auto systems = init::dplr_bank(options_.init, sizes_.copies, n, options_.rank, rng);
         for (std::size_t s = 0; s < sizes_.copies; ++s)
             for (std::size_t k = 0; k < n; ++k) {
                 const std::size_t i = s * n + k;
                 const std::complex<double> lambda = systems[s].A[k];
-                A_real[i] =
-                    static_cast<T>(initial_weight(options_.real_transform, -lambda.real()));
-                A_imag[i] =
-                    static_cast<T>(initial_weight(options_.imag_transform, -lambda.imag()));
+                A_real[i] = static_cast<T>(initial_weight(options_.real_transform, -lambda.real()));
+                A_imag[i] = static_cast<T>(initial_weight(options_.imag_transform, -lambda.imag()));
                 set(B, i, systems[s].B[k]);
                 for (std::size_t r = 0; r < options_.rank; ++r)
                     set(P, (r * sizes_.copies + s) * n + k, systems[s].P[r][k]);
             }
-        const auto steps =
-            init::LogUniform{timescale_.min, timescale_.max}(sizes_.channels, rng);
+        const auto steps = init::LogUniform{timescale_.min, timescale_.max}(sizes_.channels, rng);
         for (std::size_t h = 0; h < sizes_.channels; ++h) {
             const double stored = initial_weight(timescale_.transform, steps[h]);
             inv_dt[h] = static_cast<T>(timescale_.fast ? std::asinh(stored) : stored);
@@ -399,17 +395,17 @@ void Dplr<Init>::Bank<T>::adjoint_of_weights(double rate, const DplrContinuous& 
         for (std::size_t k = 0; k < n; ++k) {
             const std::size_t i = s * n + k;
             const std::size_t p = h * n + k;
-            gradient.A_real[i] -= static_cast<T>(
-                upstream.lambda.re[p] *
-                derivative(options_.real_transform, static_cast<double>(A_real[i])));
-            gradient.A_imag[i] -= static_cast<T>(
-                upstream.lambda.im[p] *
-                derivative(options_.imag_transform, static_cast<double>(A_imag[i])));
+            gradient.A_real[i] -=
+                static_cast<T>(upstream.lambda.re[p] *
+                               derivative(options_.real_transform, static_cast<double>(A_real[i])));
+            gradient.A_imag[i] -=
+                static_cast<T>(upstream.lambda.im[p] *
+                               derivative(options_.imag_transform, static_cast<double>(A_imag[i])));
             of_dt += upstream.dt[p];
         }
         const double slope = timescale_.fast ? std::cosh(static_cast<double>(inv_dt[h])) : 1.0;
-        gradient.inv_dt[h] += static_cast<T>(of_dt * rate * slope *
-                                             derivative(timescale_.transform, dt_weight(h)));
+        gradient.inv_dt[h] +=
+            static_cast<T>(of_dt * rate * slope * derivative(timescale_.transform, dt_weight(h)));
         add(gradient.B.data() + 2 * s * n, upstream.B, h * n);
         for (std::size_t r = 0; r < options_.rank; ++r)
             add(gradient.P.data() + 2 * (r * sizes_.copies + s) * n, upstream.P,

@@ -11,7 +11,7 @@
 namespace ssm::detail {
 
 /// Some whole sequences, or some steps of one: rows that follow each other in memory.
-struct Piece {
+struct RowPiece {
     std::size_t sequence, sequences, step, steps;
 
     template <class T>
@@ -42,16 +42,16 @@ struct Piece {
 
 /// Cuts sequences into pieces of about `rows` rows, in order; `whole` sequences are not cut.
 template <class Body>
-void for_each_piece(const Shape& shape, std::size_t rows, bool whole, Body&& body) {
+void for_each_row_piece(const Shape& shape, std::size_t rows, bool whole, Body&& body) {
     if (whole || shape.length <= rows) {
         const std::size_t group = std::max<std::size_t>(1, rows / shape.length);
         for (std::size_t b = 0; b < shape.batch; b += group)
-            body(Piece{b, std::min(group, shape.batch - b), 0, shape.length});
+            body(RowPiece{b, std::min(group, shape.batch - b), 0, shape.length});
         return;
     }
     for (std::size_t b = 0; b < shape.batch; ++b)
         for (std::size_t l = 0; l < shape.length; l += rows)
-            body(Piece{b, 1, l, std::min(rows, shape.length - l)});
+            body(RowPiece{b, 1, l, std::min(rows, shape.length - l)});
 }
 
 }  // namespace ssm::detail

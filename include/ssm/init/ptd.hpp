@@ -1,0 +1,160 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <complex>
+#include <cstddef>
+#include <optional>
+#include <vector>
+
+#include <Eigen/Core>
+#include <Eigen/Eigenvalues>
+#include <Eigen/LU>
+#include <Eigen/SVD>
+
+#include <ssm/core/error.hpp>
+#include <ssm/core/rng.hpp>
+#include <ssm/init/hippo/legendre.hpp>
+#include <ssm/init/hippo/measure.hpp>
+#include <ssm/init/nplr.hpp>
+#include <ssm/init/system.hpp>
+
+namespace ssm::init {
+
+/// A perturbed system A + E, B in a basis of its eigenvectors V, one of each conjugate pair (Im W < 0) and all real
+/// ones, in ascending order of Im W:
+///
+///   W     eigenvalues (n)          V (N, n)          inverse: rows of V^-1 (n, N)          B = inverse B_0 (n)
+///   x_0 = Re sum_j weight_j V_j x_j with weight 2 for a pair and 1 for a real mode; so C = C_0 V
+struct PerturbedModes {
+    Eigen::VectorXcd W;
+    Eigen::MatrixXcd V;
+    Eigen::MatrixXcd inverse;
+    Eigen::VectorXcd B;
+    Eigen::VectorXd weight;
+    double condition = 1.0;     ///< of V: what rounding errors are multiplied with
+    double perturbation = 0.0;  ///< |E| / |A| in the spectral norm
+};
+
+/// Diagonalises A + E instead of A, whose eigenvectors may be useless (LegS: condition 1e19 at N = 32).
+///
+/// `largest_real_part`, if given, is what real parts above it are cut to: that changes the system. Without, a mode that
+/// is not stable is an error.
+///
+/// Cost    O(N^3), once
+/// Errors  ShapeError for sizes that differ; ValueError for a mode with Re W >= 0
+/// Source  Yu, Nigmetov, Morozov, Mahoney, Erichson: "Robustifying State-space Models for Long Sequences via Approximate
+///         Diagonalization", arXiv:2310.01698
+[[nodiscard]] inline PerturbedModes perturb_then_diagonalize(
+    const hippo::Transition& system, const Eigen::MatrixXd& E,
+    std::optional<double> largest_real_part = {}) {
+    const Eigen::Index N = system.A.rows();
+    require<ShapeError>(
+        system.A.cols() == N && system.B.size() == N && E.rows() == N && E.cols() == N && N > 0,
+        "ssm::init::perturb_then_diagonalize: A is ", N, " x ", system.A.cols(), ", B has ",
+        system.B.size(), " numbers, E is ", E.rows(), " x ", E.cols());
+    const Eigen::EigenSolver<Eigen::MatrixXd> solver(system.A + E);
+    require<ValueError>(solver.info() == Eigen::Success,
+                        "ssm::init::perturb_then_diagonalize: the eigenvalue iteration did not "
+                        "converge");
+    const Eigen::VectorXcd all = solver.eigenvalues();
+    Eigen::MatrixXcd V = solver.eigenvectors();
+    detail::fix_phase(V);
+    const Eigen::MatrixXcd inverse = V.partialPivLu().inverse();
+
+    // Real matrices have eigenvalues that are real exactly, or exact conjugates.
+    std::vector<Eigen::Index> kept;
+    for (Eigen::Index j = 0; j < N; ++j)
+        if (all(j).imag() <= 0.0)
+            kept.push_back(j);
+    std::sort(kept.begin(), kept.end(), [&](Eigen::Index a, Eigen::Index b) {
+        return all(a).imag() != all(b).imag() ? all(a).imag() < all(b).imag()
+                                              : all(a).real() < all(b).real();
+    });
+    const auto n = static_cast<Eigen::Index>(kept.size());
+    PerturbedModes modes{Eigen::VectorXcd(n),
+                         Eigen::MatrixXcd(N, n),
+                         Eigen::MatrixXcd(n, N),
+                         Eigen::VectorXcd(n),
+                         Eigen::VectorXd(n),
+                         1.0,
+                         0.0};
+    for (Eigen::Index j = 0; j < n; ++j) {
+        const Eigen::Index from = kept[static_cast<std::size_t>(j)];
+        std::complex<double> w = all(from);
+        if (largest_real_part)
+            w.real(std::min(w.real(), *largest_real_part));
+        require<ValueError>(w.real() < 0.0,
+                            "ssm::init::perturb_then_diagonalize: the perturbed system is not "
+                            "stable: it has an eigenvalue with real part ",
+                            w.real(), "; use a smaller perturbation, or cut real parts");
+        modes.W(j) = w;
+        modes.V.col(j) = V.col(from);
+        modes.inverse.row(j) = inverse.row(from);
+        modes.weight(j) = all(from).imag() == 0.0 ? 1.0 : 2.0;
+    }
+    modes.B = modes.inverse * system.B.cast<std::complex<double>>();
+    const Eigen::VectorXd singular = V.jacobiSvd().singularValues();
+    modes.condition = singular(0) / singular(N - 1);
+    modes.perturbation =
+        E.jacobiSvd().singularValues()(0) / system.A.jacobiSvd().singularValues()(0);
+    return modes;
+}
+
+/// A perturbation without structure: normal numbers, `size` times as large as A in the Frobenius norm. Beyond about 1e-3
+/// it makes LegS unstable.
+[[nodiscard]] inline Eigen::MatrixXd gaussian_perturbation(const Eigen::MatrixXd& A, double size,
+                                                           Rng& rng) {
+    Eigen::MatrixXd E(A.rows(), A.cols());
+    for (Eigen::Index k = 0; k < E.cols(); ++k)
+        for (double& e : E.col(k))
+            e = rng.normal();
+    return size * A.norm() / E.norm() * E;
+}
+
+/// S4-PTD: the diagonal system of a HiPPO matrix moved a little towards its normal part,
+///
+///   E = share * P^T P
+///
+/// Share 1 is the normal part, S4D-LegS, which is far from HiPPO; share 0 HiPPO itself, whose eigenvectors are useless.
+/// In between, the transfer function is wrong by about `share`, and the symmetric part of A + E is that of A or less
+/// negative, but never positive: it is stable without any optimisation. For LegS of N = 64:
+///
+///   share                            1e-4    1e-3    1e-2    0.05    0.1    0.2    0.5    1 (S4D-LegS)
+///   condition of V                   1.7e4   2.0e3   180     37      18     8.7    2.9    1
+///   largest error / largest |G|      7e-5    7e-4    0.007   0.035   0.073  0.16   0.50   4.9
+///
+/// (share below 0.01 leaves two real eigenvalues, which a bank of conjugate pairs cannot store.)
+///
+///   S4D<float, init::Ptd<>> layer({.channels = 64, .state = 64});
+///
+/// Errors  ValueError for a share outside (0, 1] and for real eigenvalues
+/// Source  arXiv:2310.01698 for the idea; the direction of E is ours. C starts at random in the basis of the modes
+template <hippo::Measure M = hippo::LegS>
+struct Ptd {
+    double share = 0.05;
+    M measure{};
+
+    [[nodiscard]] PerturbedModes modes(std::size_t N) const {
+        require<ValueError>(share > 0.0 && share <= 1.0, "ssm::init::Ptd: share = ", share,
+                            ", expected above 0 and at most 1");
+        const Eigen::MatrixXd P = measure.low_rank(N);
+        return perturb_then_diagonalize(measure.transition(N), share * P.transpose() * P);
+    }
+
+    [[nodiscard]] Diagonal operator()(std::size_t modes_stored, Rng&) const {
+        const PerturbedModes system = modes(2 * modes_stored);
+        require<ValueError>(static_cast<std::size_t>(system.W.size()) == modes_stored,
+                            "ssm::init::Ptd: the perturbed system has real eigenvalues; a "
+                            "larger share than ",
+                            share, " makes conjugate pairs of them");
+        return {{system.W.begin(), system.W.end()}, {system.B.begin(), system.B.end()}};
+    }
+    /// The same for each copy, computed once.
+    [[nodiscard]] std::vector<Diagonal> operator()(std::size_t copies, std::size_t modes_stored,
+                                                   Rng& rng) const {
+        return std::vector<Diagonal>(copies, (*this)(modes_stored, rng));
+    }
+};
+
+}  // namespace ssm::init

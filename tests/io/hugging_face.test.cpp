@@ -1,0 +1,235 @@
+#include <ssm/io/hugging_face.hpp>
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include <ssm/core/rng.hpp>
+#include <ssm/io/safetensors.hpp>
+#include <ssm/io/safetensors_writer.hpp>
+
+#include "support/catch.hpp"
+#include "support/safetensors_bytes.hpp"
+#include "support/temporary_folder.hpp"
+
+using namespace ssm;
+using nlohmann::json;
+using ssm_test::has;
+using ssm_test::message_of;
+using ssm_test::TemporaryFolder;
+using ssm_test::write_file;
+
+namespace {
+
+const std::filesystem::path golden = std::filesystem::path(SSM_GOLDEN_DIR) / "lm" / "mamba";
+
+json config_of(const std::filesystem::path& folder) {
+    return json::parse(ssm_test::read_file(folder / "config.json"));
+}
+
+/// Writes the golden model's tensors, under names that `rename` may change; an empty one is left out.
+template <class Rename>
+void write_tensors(const std::filesystem::path& path, Rename&& rename) {
+    const Safetensors from(golden / "model.safetensors");
+    SafetensorsWriter to;
+    std::vector<std::vector<float>> numbers;
+    numbers.reserve(from.entries().size());
+    for (const auto& [name, entry] : from.entries())
+        if (const std::string other = rename(name); !other.empty()) {
+            numbers.push_back(from.read<float>(name));
+            to.add(other, entry.shape, std::span<const float>(numbers.back()));
+        }
+    to.save(path);
+}
+
+void write_model(const TemporaryFolder& folder, const json& config) {
+    write_file(folder / "config.json", config.dump());
+    std::filesystem::copy_file(golden / "model.safetensors", folder / "model.safetensors",
+                               std::filesystem::copy_options::overwrite_existing);
+}
+
+std::string refusal(const std::filesystem::path& folder) {
+    return message_of([&] { static_cast<void>(load_hugging_face<Mamba<float>>(folder)); });
+}
+
+std::string refusal(const json& config) {
+    const TemporaryFolder folder;
+    write_model(folder, config);
+    return refusal(folder.path());
+}
+
+bool are_equal(const LanguageModel<Mamba<float>>& a, const LanguageModel<Mamba<float>>& b) {
+    bool result = true;
+    visit([&](std::string_view, const WeightTraits&, const Tensor<float>& x,
+              const Tensor<float>& y) { result = result && x == y; },
+          a, b);
+    return result;
+}
+
+}  // namespace
+
+TEST_CASE("one file, shards, and the names and keys of the original give the same model") {
+    const auto model = load_hugging_face<Mamba<float>>(golden);
+    CHECK((model.tokens() == 257 && model.width() == 32 && model.is_tied()));
+
+    const TemporaryFolder shards;
+    write_file(shards / "config.json", config_of(golden).dump());
+    json map;
+    const auto shard_of = [&](const std::string& name) {
+        return name.find("layers.1") == std::string::npos ? "a.safetensors" : "b.safetensors";
+    };
+    for (const char* shard : {"a.safetensors", "b.safetensors"})
+        write_tensors(shards / shard, [&](const std::string& name) {
+            if (shard_of(name) != std::string(shard))
+                return std::string();
+            map[name] = shard;
+            return name;
+        });
+    write_file(shards / "model.safetensors.index.json", json{{"weight_map", map}}.dump());
+    CHECK(are_equal(model, load_hugging_face<Mamba<float>>(shards.path())));
+    std::filesystem::resize_file(shards / "b.safetensors", 30000);
+    const std::string cut = refusal(shards.path());
+    CHECK((has(cut, "b.safetensors\"") && has(cut, "tensor \"backbone.layers.1")));
+
+    const TemporaryFolder original;
+    write_file(original / "config.json",
+               R"({"d_model": 32, "n_layer": 2, "vocab_size": 257, "pad_vocab_size_multiple": 1,
+                   "ssm_cfg": {"d_state": 8, "dt_rank": 2}, "rms_norm": true})");
+    write_tensors(original / "model.safetensors", [](const std::string& name) {
+        return name == "backbone.embeddings.weight" ? "backbone.embedding.weight" : name;
+    });
+    CHECK(are_equal(model, load_hugging_face<Mamba<float>>(original.path())));
+}
+
+TEST_CASE("a tied head may be stored once more if it is the embedding") {
+    const Safetensors from(golden / "model.safetensors");
+    auto head = from.read<float>("backbone.embeddings.weight");
+    const TemporaryFolder folder;
+    write_file(folder / "config.json", config_of(golden).dump());
+    const auto write = [&] {
+        SafetensorsWriter to;
+        std::vector<std::vector<float>> numbers;
+        numbers.reserve(from.entries().size());
+        for (const auto& [name, entry] : from.entries()) {
+            numbers.push_back(from.read<float>(name));
+            to.add(name, entry.shape, std::span<const float>(numbers.back()));
+        }
+        const std::vector<std::size_t> shape{257, 32};
+        to.add("lm_head.weight", shape, std::span<const float>(head));
+        to.save(folder / "model.safetensors");
+    };
+    write();
+    CHECK(refusal(folder.path()).empty());
+    head[5] += 1.0F;
+    write();
+    CHECK(has(refusal(folder.path()), "\"lm_head.weight\": differs"));
+}
+
+TEST_CASE("a config that is not supported, or does not fit the tensors, is refused by its key") {
+    const auto with = [](const char* pointer, const json& value) {
+        json config = config_of(golden);
+        config[json::json_pointer(pointer)] = value;
+        return refusal(config);
+    };
+    CHECK(with("/something_else", 3).empty());
+    CHECK(has(with("/model_type", "jamba"), "config.json\": \"model_type\" is \"jamba\""));
+    CHECK(!with("/model_type", "mamba2").empty());
+    CHECK(has(with("/hidden_act", "gelu"), "\"hidden_act\" is \"gelu\""));
+    CHECK(has(with("/hidden_size", "32"), "\"hidden_size\" is string, expected an integer"));
+    CHECK(has(with("/hidden_size", 0), "\"hidden_size\" is 0"));
+    CHECK(has(with("/hidden_size", -1), "\"hidden_size\" is number"));
+    CHECK(has(with("/hidden_size", 1U << 20U), "\"backbone.embeddings.weight\": has shape"));
+    CHECK(has(with("/vocab_size", std::uint64_t{1} << 62U), "\"backbone.embeddings.weight\""));
+    CHECK(has(with("/num_hidden_layers", 1000000000), "layers.2.mixer.in_proj.weight"));
+    CHECK(has(with("/num_hidden_layers", 1), "is not expected"));
+    CHECK(has(with("/intermediate_size", 65), "layers.0.mixer.in_proj.weight"));
+    CHECK(has(with("/state_size", 9), "layers.0.mixer.x_proj.weight"));
+    CHECK(has(with("/conv_kernel", 3), "layers.0.mixer.conv1d.weight"));
+    CHECK(has(with("/use_bias", true), "in_proj.bias"));
+    CHECK(has(with("/use_conv_bias", false), "conv1d.bias"));
+    CHECK(has(with("/tie_word_embeddings", false), "lm_head.weight"));
+    CHECK(has(with("/quantization_config", json{{"bits", 4}}), "quantization_config"));
+    CHECK(has(with("/eos_token_id", "x"), "eos_token_id"));
+    CHECK(has(with("/expand", -2), "expand"));
+    CHECK(has(refusal(json::array()), "an object"));
+    CHECK(has(refusal(json::object()), "\"model_type\" is missing"));
+    json hybrid{{"d_model", 32}, {"n_layer", 2}, {"attn_layer_idx", {1}}};
+    CHECK(has(refusal(hybrid), "attn_layer_idx"));
+}
+
+TEST_CASE("missing, unexpected and cut files are refused by name") {
+    const TemporaryFolder folder;
+    CHECK(has(refusal(folder.path()), "config.json"));
+    write_file(folder / "config.json", config_of(golden).dump());
+    CHECK(has(refusal(folder.path()), "model.safetensors"));
+    write_tensors(folder / "model.safetensors", [](const std::string& name) {
+        return name == "backbone.layers.1.norm.weight" ? std::string() : name;
+    });
+    CHECK(has(refusal(folder.path()), "backbone.layers.1.norm.weight"));
+    write_tensors(folder / "model.safetensors", [](const std::string& name) {
+        return name == "backbone.norm_f.weight" ? "backbone.norm_g.weight" : name;
+    });
+    CHECK(has(refusal(folder.path()), "backbone.norm_f.weight"));
+    write_file(folder / "config.json", "{\"model_type\": ");
+    CHECK(has(refusal(folder.path()), "is not valid JSON"));
+    const std::string message = message_of([&] {
+        write_model(folder, config_of(golden));
+        static_cast<void>(load_hugging_face<Mamba2<float>>(folder.path()));
+    });
+    CHECK(has(message, "another layer"));
+}
+
+TEST_CASE("what config.json says of Mamba-2 is read, infinities in all spellings") {
+    const auto mamba2 = std::filesystem::path(SSM_GOLDEN_DIR) / "lm" / "mamba2";
+    const TemporaryFolder folder;
+    json config = config_of(mamba2);
+    for (const std::string limit :
+         {R"([0.5, {"__float__": "Infinity"}])", "[0.5, Infinity]", R"([0.5, "Infinity"])"}) {
+        config["time_step_limit"] = "LIMIT";
+        std::string text = config.dump();
+        text.replace(text.find("\"LIMIT\""), 7, limit);
+        write_file(folder / "config.json", text);
+        const HuggingFaceConfig read = read_hugging_face_config(folder.path());
+        CHECK((read.family == ModelFamily::mamba2 && read.heads == 8 && read.groups == 2));
+        CHECK((read.dt_least == 0.5 && std::isinf(read.dt_most)));
+        CHECK(read.stops == std::vector<std::int32_t>{2});
+    }
+    config["time_step_limit"] = {2.0, 1.0};
+    write_file(folder / "config.json", config.dump());
+    const auto read = [&] { static_cast<void>(read_hugging_face_config(folder.path())); };
+    CHECK(has(message_of(read), "\"time_step_limit\" is no range"));
+    config["time_step_limit"] = nullptr;
+    config["num_heads"] = 7;
+    write_file(folder / "config.json", config.dump());
+    CHECK(has(message_of(read), "num_heads = 7"));
+    config["num_heads"] = 8;
+    write_file(folder / "config.json", config.dump());
+    write_file(folder / "generation_config.json", R"({"eos_token_id": [3, 4]})");
+    CHECK(read_hugging_face_config(folder.path()).stops == std::vector<std::int32_t>{3, 4});
+}
+
+TEST_CASE("a config with any byte changed is read or refused, nothing else") {
+    const TemporaryFolder folder;
+    write_model(folder, config_of(golden));
+    const std::string good = ssm_test::read_file(folder / "config.json");
+    Rng rng(3);
+    for (int i = 0; i < 200; ++i) {
+        std::string text = good;
+        if (i % 4 == 0)
+            text.resize(rng.below(good.size()));
+        else
+            text[rng.below(text.size())] = static_cast<char>(rng.below(256));
+        write_file(folder / "config.json", text);
+        try {
+            static_cast<void>(load_hugging_face<Mamba<float>>(folder.path()));
+        } catch (const Error& error) {
+            CHECK(std::string(error.what()).size() > 10);
+        }
+    }
+}
