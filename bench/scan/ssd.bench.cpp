@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <benchmark/benchmark.h>
+#include <Eigen/Core>
 
 #include <ssm/core/parallel.hpp>
 #include <ssm/core/rng.hpp>
@@ -108,6 +109,35 @@ void step(benchmark::State& state) {
     problem.report(state, 3.0);
 }
 
+/// The other evaluation that SSD is known for, chunks of Q steps as matrix products: its three products alone,
+/// without the Q x Q masks of decays that it needs besides. Counted as `forward` is, of which it does the work.
+template <class T>
+void chunk_products(benchmark::State& state) {
+    Problem<T> problem(state);
+    using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+    const auto chunk = static_cast<Eigen::Index>(state.range(4));
+    const auto channels = static_cast<Eigen::Index>(problem.channels);
+    const auto modes = static_cast<Eigen::Index>(problem.modes);
+    const Matrix mask = Matrix::Random(chunk, chunk);
+    const Matrix x = Matrix::Random(chunk, channels);
+    const Matrix B = Matrix::Random(chunk, modes);
+    const Matrix C = Matrix::Random(chunk, modes);
+    Matrix streams = Matrix::Random(modes, channels);
+    Matrix y(chunk, channels);
+    const std::size_t chunks = problem.heads * problem.length / static_cast<std::size_t>(chunk);
+    const ssm::SerialRegion serial;
+    for (auto _ : state) {
+        for (std::size_t i = 0; i < chunks; ++i) {
+            y.noalias() = C * streams;
+            y.noalias() += mask.template triangularView<Eigen::Lower>() * x;
+            streams *= T(0.9);
+            streams.noalias() += B.transpose() * x;
+        }
+        benchmark::ClobberMemory();
+    }
+    problem.report(state, 2.0);
+}
+
 void sizes(benchmark::internal::Benchmark* b) {
     b->ArgNames({"L", "heads", "P", "N"})
         ->Args({2048, 24, 64, 128})
@@ -120,6 +150,10 @@ void sizes(benchmark::internal::Benchmark* b) {
 BENCHMARK(forward<float>)->Apply(sizes);
 BENCHMARK(forward<double>)->ArgNames({"L", "heads", "P", "N"})->Args({2048, 24, 64, 128});
 BENCHMARK(backward<float>)->Apply(sizes);
+BENCHMARK(chunk_products<float>)
+    ->ArgNames({"L", "heads", "P", "N", "Q"})
+    ->ArgsProduct({{2048}, {24}, {64}, {128}, {32, 64, 128, 256}})
+    ->Unit(benchmark::kMillisecond);
 BENCHMARK(step<float>)
     ->ArgNames({"L", "heads", "P", "N"})
     ->Args({1, 24, 64, 128})

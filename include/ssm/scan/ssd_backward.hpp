@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <limits>
 #include <span>
 
 #include <ssm/core/context.hpp>
@@ -249,8 +250,11 @@ private:
         const T* B = input_.B.at(b_ * input_.length + l) + map();
         const double by_dt = add_map(maps_.y(at), out, decay_.dt(t), B, dB + l * maps_.width());
         decay_gradient() += from_output()[l] - decay_.dt(t) * by_dt;
-        if (fresh ? rest() == nullptr : l == 0 && start() == nullptr)
-            decay_gradient() = 0.0;  // there was nothing to decay
+        // What hardly comes through is less than the rounding of the sum, which A would make large.
+        constexpr double lost = -0.6931471805599453 * std::numeric_limits<T>::digits;
+        const bool from_nothing = fresh ? rest() == nullptr : l == 0 && start() == nullptr;
+        if (from_nothing || decay_.rate() * decay_.dt(t) < lost)
+            decay_gradient() = 0.0;
         finish(l, t, rows_.y(at), out, by_dt, decay_gradient(), sums);
     }
 
