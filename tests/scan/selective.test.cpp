@@ -30,7 +30,7 @@ std::vector<To> rounded(const std::vector<From>& values) {
         if constexpr (std::is_floating_point_v<To>)
             result.push_back(static_cast<To>(std::real(value)));
         else
-            result.push_back(To(value));
+            result.emplace_back(value);
     }
     return result;
 }
@@ -289,14 +289,14 @@ TEST_CASE("the selective scan gives the same bits for any number of threads") {
     const auto run = [&](std::size_t count) {
         set_threads(count);
         set_least_parallel_work(0.0);
-        Scan<float, SimplifiedZoh> scan(reference);
-        std::vector<float> state;
-        std::vector<float> y = scan.forward(state);
-        std::vector<float> dB(reference.B.size());
-        SelectiveGradient<float> gradient{};
+        Scan<double, SimplifiedZoh> scan(reference);
+        std::vector<double> state;
+        std::vector<double> y = scan.forward(state);
+        std::vector<double> dB(reference.B.size());
+        SelectiveGradient<double> gradient{};
         gradient.B = {dB.data(), 1, 4};
         selective_backward(scan.system(), scan.input(),
-                           BatchView<const float>(y.data(), scan.shape()), scan.checkpoints,
+                           BatchView<const double>(y.data(), scan.shape()), scan.checkpoints,
                            gradient, scan.context());
         y.insert(y.end(), dB.begin(), dB.end());
         y.insert(y.end(), state.begin(), state.end());
@@ -304,7 +304,7 @@ TEST_CASE("the selective scan gives the same bits for any number of threads") {
         set_threads(0);
         return y;
     };
-    const std::vector<float> one = run(1);
+    const std::vector<double> one = run(1);
     CHECK(run(2) == one);
     CHECK(run(5) == one);
 }

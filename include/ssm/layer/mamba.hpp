@@ -16,8 +16,8 @@
 #include <ssm/core/workspace.hpp>
 #include <ssm/layer/conv1d.hpp>
 #include <ssm/layer/detail/dt_init.hpp>
+#include <ssm/layer/detail/linear_parts.hpp>
 #include <ssm/layer/detail/row_norm.hpp>
-#include <ssm/layer/detail/row_sums.hpp>
 #include <ssm/layer/linear.hpp>
 #include <ssm/math/product.hpp>
 #include <ssm/scan/selective.hpp>
@@ -166,13 +166,17 @@ public:
 
         const BatchView<T> dx = dscan;
         conv1d.backward(cache.x, dc, dx, {}, gradient.conv1d, context);
-        in_backward(u, dx, dz, du, gradient, context);
+        detail::linear_part_backward<T>(in_proj, 0, u, dx, du, false, gradient.in_proj,
+                                        context.workspace);
+        detail::linear_part_backward<T>(in_proj, options_.inner, u, dz, du, true, gradient.in_proj,
+                                        context.workspace);
     }
 
     void step(std::span<const T> u, std::span<T> y, State& state) const noexcept {
-        const auto& [channels, n, width, expand, e, r, bias, conv_bias, norm, epsilon, timescale,
-                     dt_init, dt_scale] = options_;
-        const std::size_t batch = u.size() / channels;
+        const std::size_t n = options_.state;
+        const std::size_t e = options_.inner;
+        const std::size_t r = options_.rank;
+        const std::size_t batch = u.size() / in_channels();
         T* memory = state.scratch.data();
         const auto piece = [&](std::size_t numbers) {
             const std::span<T> taken(memory, batch * numbers);
@@ -185,23 +189,24 @@ public:
         const std::span<T> delta = piece(e);
         const std::span<T> maps = piece(r + 2 * n);
         const std::span<T> rows = piece(r);
-        multiply(in_proj.weight.data(), bias_of(in_proj, 0), channels, e, u, x);
-        multiply(in_proj.weight.data() + e * channels, bias_of(in_proj, e), channels, e, u, z);
+        detail::linear_part_step<T>(in_proj, 0, u, x);
+        detail::linear_part_step<T>(in_proj, e, u, z);
         conv1d.step(x, c, state.conv);
-        multiply(x_proj.weight.data(), nullptr, e, r + 2 * n, c, maps);
+        detail::linear_part_step<T>(x_proj, 0, c, maps);
         for (std::size_t b = 0; b < batch; ++b) {
             T* row = maps.data() + b * (r + 2 * n);
-            if (norm != MambaNorm::none)
+            if (options_.norm != MambaNorm::none)
                 normalise(row, row);
             std::copy_n(row, r, rows.data() + b * r);
         }
-        multiply(dt_proj.weight.data(), nullptr, r, e, rows, delta);
+        detail::linear_part_step<T>(dt_proj, 0, rows, delta);  // with its bias
         const Shape shape{batch, 1, e};
+        SelectiveSystem<T> scan = system();
+        scan.delta_bias = nullptr;
         selective_step(
-            system(),
-            input({c.data(), shape}, {delta.data(), shape}, maps.data(), {z.data(), shape}),
+            scan, input({c.data(), shape}, {delta.data(), shape}, maps.data(), {z.data(), shape}),
             BatchView<T>(x.data(), shape), state.ssm.data());
-        multiply(out_proj.weight.data(), bias_of(out_proj, 0), e, channels, x, y);
+        detail::linear_part_step<T>(out_proj, 0, x, y);
     }
 
     template <class Visitor, class... Layers>
@@ -295,9 +300,6 @@ private:
         return {context.workspace.template take<T>(shape.size()).data(), shape};
     }
     [[nodiscard]] static MatrixMap<const T> read(BatchView<const T> rows) { return rows.matrix(); }
-    [[nodiscard]] static const T* bias_of(const Linear<T>& linear, std::size_t first) noexcept {
-        return linear.bias.empty() ? nullptr : linear.bias.data() + first;
-    }
 
     [[nodiscard]] SelectiveSystem<T> system() const noexcept {
         SelectiveSystem<T> s{options_.inner, options_.state, A_log.data()};
@@ -327,15 +329,8 @@ private:
 
     void run(BatchView<const T> u, BatchView<T> y, const Rows& rows, State* state,
              SelectiveCheckpoints<T>* checkpoints, const Context& context) const {
-        const std::size_t e = options_.inner;
-        const T* weight = in_proj.weight.data();
-        const auto half = [&](std::size_t first, BatchView<T> to) {
-            math::product_transposed<T>(
-                u.matrix(), matrix_map(weight + first * in_channels(), e, in_channels()),
-                bias_of(in_proj, first), to.matrix());
-        };
-        half(0, rows.x);
-        half(e, rows.z);
+        detail::linear_part<T>(in_proj, 0, u, rows.x);
+        detail::linear_part<T>(in_proj, options_.inner, u, rows.z);
         if (state == nullptr)
             conv1d.forward(rows.x, rows.c, context);
         else
@@ -397,34 +392,6 @@ private:
             std::copy_n(dranks + row * r, r, dmaps.data() + row * stride);
     }
 
-    void in_backward(BatchView<const T> u, BatchView<const T> dx, BatchView<const T> dz,
-                     BatchView<T> du, Mamba& gradient, const Context& context) const {
-        const std::size_t e = options_.inner;
-        const std::size_t channels = in_channels();
-        const auto half = [&](std::size_t first, BatchView<const T> d) {
-            math::add_product_of_transpose<T>(
-                d.matrix(), u.matrix(),
-                matrix_map(gradient.in_proj.weight.data() + first * channels, e, channels),
-                context.workspace);
-            if (!in_proj.bias.empty())
-                detail::sum_over_rows<T>(
-                    d.shape().rows(), e, context.workspace, gradient.in_proj.bias.data() + first,
-                    [&](std::size_t begin, std::size_t end, T* sums, std::size_t) {
-                        for (std::size_t row = begin; row < end; ++row)
-                            detail::add_row(d.data() + row * e, e, sums);
-                    });
-            if (du.empty())
-                return;
-            const auto weight = matrix_map(in_proj.weight.data() + first * channels, e, channels);
-            if (first == 0)
-                math::product<T>(d.matrix(), weight, du.matrix());
-            else
-                math::add_product<T>(d.matrix(), weight, du.matrix());
-        };
-        half(0, dx);
-        half(e, dz);
-    }
-
     /// Calls body(first, count, weight) for r, B and C of a row.
     template <class Self, class Body>
     static void for_each_map(Self& self, Body&& body) {
@@ -458,20 +425,6 @@ private:
                                                          statistics(row + first, count), weight,
                                                          drow + first, *sum++, nullptr);
             });
-        }
-    }
-
-    /// y = W u + b for every stream: W (out, in).
-    static void multiply(const T* weight, const T* bias, std::size_t in, std::size_t out,
-                         std::span<const T> u, std::span<T> y) noexcept {
-        const auto columns = static_cast<Eigen::Index>(in);
-        const auto rows = static_cast<Eigen::Index>(out);
-        for (std::size_t b = 0; b * in < u.size(); ++b) {
-            Eigen::Map<Eigen::VectorX<T>> result(y.data() + b * out, rows);
-            result.noalias() = matrix_map(weight, out, in) *
-                               Eigen::Map<const Eigen::VectorX<T>>(u.data() + b * in, columns);
-            if (bias != nullptr)
-                result += Eigen::Map<const Eigen::VectorX<T>>(bias, rows);
         }
     }
 

@@ -45,7 +45,7 @@ struct SelectiveSums {
     std::size_t C_step;
 };
 
-/// The adjoint of a stretch of steps for `packs` vectors of channels and `selective_modes` modes at a time.
+/// The adjoint of a stretch of steps for `packs` vectors of channels and a group of modes at a time.
 template <std::size_t packs, class Number, class Discretization, class Maps>
 class SelectiveAdjoint {
     using T = RealOfNumber<Number>;
@@ -53,7 +53,7 @@ class SelectiveAdjoint {
     using P = simd::Pack<T>;
     static constexpr std::size_t w = simd::width<T>;
     static constexpr std::size_t vector = SelectiveLayout<Number>::vector;
-    static constexpr std::size_t group = selective_modes;
+    static constexpr std::size_t group = Maps::group;
     static constexpr std::size_t many = packs * group;
     static constexpr std::size_t block = many * vector;
     static constexpr bool has_gain = Discretization::has_gain;

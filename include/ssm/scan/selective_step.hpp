@@ -1,9 +1,10 @@
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
+#include <type_traits>
 
 #include <ssm/core/batch.hpp>
+#include <ssm/core/config.hpp>
 #include <ssm/math/smooth_activations.hpp>
 #include <ssm/scan/selective_discretization.hpp>
 #include <ssm/scan/selective_number.hpp>
@@ -18,12 +19,10 @@ namespace detail {
 
 /// One step of one vector of channels: moves its states on and returns sum_n C h.
 template <class Number, class Discretization, class T = RealOfNumber<Number>>
-[[nodiscard]] simd::Pack<T> selective_step_vector(const SelectiveSystem<Number>& system,
-                                                  const SelectiveInput<Number>& input,
-                                                  const SelectiveSections& sections, std::size_t b,
-                                                  std::size_t section, std::size_t channel,
-                                                  std::size_t lanes, simd::Pack<T> dt,
-                                                  simd::Pack<T> u, Number* state) noexcept {
+[[nodiscard]] SSM_INLINE simd::Pack<T> selective_step_vector(
+    const SelectiveSystem<Number>& system, const SelectiveInput<Number>& input,
+    const SelectiveSections& sections, std::size_t b, std::size_t section, std::size_t channel,
+    std::size_t lanes, simd::Pack<T> dt, simd::Pack<T> u, Number* state) noexcept {
     using P = simd::Pack<T>;
     using V = typename SelectiveVector<Number>::Vector;
     const P unit(static_cast<T>(Discretization::unit(V{})));
@@ -78,22 +77,29 @@ void selective_step(const SelectiveSystem<Number>& system, const SelectiveInput<
     for (std::size_t b = 0; b < y.batch(); ++b)
         for (std::size_t section = 0; section < sections.count; ++section)
             for (std::size_t i = 0; i < sections.channels; i += simd::width<T>) {
-                const std::size_t channel = section * sections.channels + i;
-                const std::size_t lanes = std::min(simd::width<T>, sections.channels - i);
-                const auto row = [&](const T* data, std::size_t stride) {
-                    return data == nullptr ? P(T(0))
-                                           : detail::gather(data + b * stride + channel, lanes);
+                const auto run = [&](auto lanes) SSM_INLINE_LAMBDA {
+                    const std::size_t channel = section * sections.channels + i;
+                    const auto row = [&](const T* data, std::size_t stride) {
+                        return data == nullptr ? P(T(0))
+                                               : detail::gather(data + b * stride + channel, lanes);
+                    };
+                    const P u = row(input.u.data(), system.channels);
+                    const P dt = timestep(row(input.delta.data(), system.channels),
+                                          row(system.delta_bias, 0));
+                    const P sum = detail::selective_step_vector<Number, Discretization>(
+                        system, input, sections, b, section, channel, lanes, dt, u,
+                        state + b * system.modes * system.channels);
+                    P v = simd::fma(sum, detail::SelectiveVector<Number>::weight,
+                                    row(system.D, 0) * u);
+                    if (!input.z.empty())
+                        v *= math::Silu{}(row(input.z.data(), system.channels));
+                    detail::scatter(y.data() + b * system.channels + channel, v, lanes);
                 };
-                const P u = row(input.u.data(), system.channels);
-                const P dt =
-                    timestep(row(input.delta.data(), system.channels), row(system.delta_bias, 0));
-                const P sum = detail::selective_step_vector<Number, Discretization>(
-                    system, input, sections, b, section, channel, lanes, dt, u,
-                    state + b * system.modes * system.channels);
-                P v = simd::fma(sum, detail::SelectiveVector<Number>::weight, row(system.D, 0) * u);
-                if (!input.z.empty())
-                    v *= math::Silu{}(row(input.z.data(), system.channels));
-                detail::scatter(y.data() + b * system.channels + channel, v, lanes);
+                // A constant number of lanes leaves no test for tails in the loop over modes.
+                if (i + simd::width<T> <= sections.channels)
+                    run(std::integral_constant<std::size_t, simd::width<T>>{});
+                else
+                    run(sections.channels - i);
             }
 }
 

@@ -1,19 +1,15 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
-#include <span>
 
 #include <ssm/core/aligned.hpp>
 #include <ssm/core/config.hpp>
-#include <ssm/core/workspace.hpp>
-#include <ssm/math/smooth_activations.hpp>
 #include <ssm/scan/selective_number.hpp>
 #include <ssm/scan/selective_system.hpp>
-#include <ssm/simd/partial.hpp>
+#include <ssm/simd/exp.hpp>
+#include <ssm/simd/pack.hpp>
 #include <ssm/simd/sigmoid.hpp>
-#include <ssm/simd/unroll.hpp>
 
 /// What the selective scan and its adjoint share: a tile of a few steps and a few vectors of channels, copied into
 /// the level 1 cache and padded there to whole vectors and to whole groups of modes, so that the loops over modes
@@ -22,9 +18,6 @@ namespace ssm::detail {
 
 /// Steps of a tile, and from one checkpoint of the state to the next.
 inline constexpr std::size_t selective_steps = 16;
-/// Modes whose states are in registers together.
-inline constexpr std::size_t selective_modes = 4;
-
 template <class Number>
 struct SelectiveLayout {
     using T = RealOfNumber<Number>;
@@ -32,9 +25,10 @@ struct SelectiveLayout {
     static constexpr std::size_t parts = SelectiveVector<Number>::parts;
     static constexpr std::size_t vector = w * parts;  ///< numbers of type T of a vector of Numbers
 
-    std::size_t modes;  ///< padded
-    explicit SelectiveLayout(std::size_t unpadded)
-        : modes((unpadded + selective_modes - 1) / selective_modes * selective_modes) {}
+    std::size_t modes;  ///< padded to whole groups
+
+    SelectiveLayout(std::size_t unpadded, std::size_t group)
+        : modes((unpadded + group - 1) / group * group) {}
 
     /// Numbers of type T of all modes of one vector of channels.
     [[nodiscard]] std::size_t state() const noexcept { return modes * vector; }
@@ -56,14 +50,20 @@ struct SelectiveMapRows {
 
 /// B or C at step t for mode n, when both are the same for all channels.
 struct SharedMaps {
+    /// Modes whose states are in registers together.
+    static constexpr std::size_t group = 4;
+
     template <class V, class T>
     [[nodiscard]] SSM_INLINE static V at(const SelectiveMapRows<T>& rows, std::size_t t,
                                          std::size_t n) noexcept {
         return spread(V{}, rows.data + t * rows.step + n, rows.plane);
     }
 };
-/// The same when one or both may be constant.
+/// The same when one or both may be constant; also for complex numbers and exact zero-order hold, whose functions are
+/// so large that one mode at a time keeps the processor busy and the compiler quick.
 struct AnyMaps {
+    static constexpr std::size_t group = 1;
+
     template <class V, class T>
     [[nodiscard]] SSM_INLINE static V at(const SelectiveMapRows<T>& rows, std::size_t t,
                                          std::size_t n) noexcept {
