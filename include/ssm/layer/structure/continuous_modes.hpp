@@ -42,7 +42,7 @@ struct ContinuousModesOptions {
         true;  ///< modes come in conjugate pairs, of which one is stored: y = 2 Re(C x)
     double share =
         1.0;  ///< of the low-rank part of HiPPO that is taken away: 1 leaves its normal part, less is S5-PTD,
-        ///< for conjugate pairs; see `init::Ptd`
+    ///< for conjugate pairs; see `init::Ptd`
     bool clip_poles = false;  ///< Re Lambda is cut to at most -1e-4 where it is used
     OutputInit output = OutputInit::truncated_normal;
     double dt_min = 1e-3;
