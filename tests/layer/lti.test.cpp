@@ -113,6 +113,8 @@ TEST_CASE("views and states that do not fit are refused before anything changes"
     CHECK_THROWS_AS(layer.forward(u, narrow, workspace), ShapeError);
     CHECK_THROWS_AS(layer.forward(u, y, one, workspace), ShapeError);
     CHECK_THROWS_AS(layer.forward(u, y, none, workspace), ShapeError);
+    const Batch<double> intervals(2, 5, 1);
+    CHECK_THROWS_AS(layer.forward(u, y, Context(workspace).with_intervals(intervals)), ValueError);
     CHECK(y == before);
     CHECK(one == layer.rest_state(1));
 }

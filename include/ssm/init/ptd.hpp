@@ -42,11 +42,14 @@ struct PerturbedModes {
 /// `largest_real_part`, if given, is what real parts above it are cut to: that changes the system. Without, a mode that
 /// is not stable is an error.
 ///
+/// A template, so that only those who call it compile the decompositions.
+///
 /// Cost    O(N^3), once
 /// Errors  ShapeError for sizes that differ; ValueError for a mode with Re W >= 0
 /// Source  Yu, Nigmetov, Morozov, Mahoney, Erichson: "Robustifying State-space Models for Long Sequences via Approximate
 ///         Diagonalization", arXiv:2310.01698
-[[nodiscard]] inline PerturbedModes perturb_then_diagonalize(
+template <class Decomposition = Eigen::EigenSolver<Eigen::MatrixXd>>
+[[nodiscard]] PerturbedModes perturb_then_diagonalize(
     const hippo::Transition& system, const Eigen::MatrixXd& E,
     std::optional<double> largest_real_part = {}) {
     const Eigen::Index N = system.A.rows();
@@ -54,7 +57,7 @@ struct PerturbedModes {
         system.A.cols() == N && system.B.size() == N && E.rows() == N && E.cols() == N && N > 0,
         "ssm::init::perturb_then_diagonalize: A is ", N, " x ", system.A.cols(), ", B has ",
         system.B.size(), " numbers, E is ", E.rows(), " x ", E.cols());
-    const Eigen::EigenSolver<Eigen::MatrixXd> solver(system.A + E);
+    const Decomposition solver(system.A + E);
     require<ValueError>(solver.info() == Eigen::Success,
                         "ssm::init::perturb_then_diagonalize: the eigenvalue iteration did not "
                         "converge");

@@ -45,7 +45,8 @@ namespace ssm {
 ///           After a change of weights or `rate`, `prepare(state)` brings the system up to date
 /// Resets    honoured in every mode; a row's state stops at its valid length, and bidirectional layers see
 ///           zeros behind it
-/// Errors    ShapeError for views that do not fit, ValueError for options out of their domain
+/// Errors    ShapeError for views that do not fit, ValueError for options out of their domain and for intervals in
+///           the context
 /// Real time step: no allocation, no lock, bounded time
 /// Cost      step: that of the structure, diagonal about 16 n H heads flops; whole sequences: see the evaluation
 /// Accuracy  the discrete system is computed in double; see the evaluations for float
@@ -146,7 +147,7 @@ public:
     }
 
     void forward(BatchView<const T> u, BatchView<T> y, const Context& context) const {
-        require_forward("ssm::Lti", *this, u, y, context);
+        check(u, y, context);
         if (u.empty())
             return;
         const auto system = context.workspace.template borrow<System>();
@@ -156,7 +157,7 @@ public:
 
     void forward(BatchView<const T> u, BatchView<T> y, State& state,
                  const Context& context) const requires streams {
-        require_forward("ssm::Lti", *this, u, y, context);
+        check(u, y, context);
         require<ShapeError>(
             state.system != nullptr && state.values.fits(state.system->shape(), u.batch()),
             "ssm::Lti: the state was not made by this layer for ", u.batch(), " streams");
@@ -184,7 +185,7 @@ public:
     };
     void forward(BatchView<const T> u, BatchView<T> y, Cache& cache,
                  const Context& context) const requires trains {
-        require_forward("ssm::Lti", *this, u, y, context);
+        check(u, y, context);
         if (u.empty())
             return;
         discretize(cache.system, u.length(), context.workspace);
@@ -253,6 +254,12 @@ public:
     Bank bank;
 
 private:
+    void check(BatchView<const T> u, BatchView<T> y, const Context& context) const {
+        require_forward("ssm::Lti", *this, u, y, context);
+        require<ValueError>(context.intervals.data() == nullptr,
+                            "ssm::Lti: banks of systems have no intervals between steps; S5 has");
+    }
+
     void discretize(System& system, std::size_t length, Workspace& workspace) const {
         bank.discretize(at_length(discretization_, length), rate_, system, workspace);
     }
