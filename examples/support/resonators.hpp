@@ -64,19 +64,20 @@ private:
 };
 
 /// K[l] = a1 K[l-1] + a2 K[l-2], K[0] = g
-inline std::vector<double> impulse_response(const ResonatorSystem& system, std::size_t h,
-                                            std::size_t length) {
-    std::vector<double> K(length, system.g[h]);
-    for (std::size_t l = 1; l < length; ++l)
-        K[l] = system.a1[h] * K[l - 1] + (l > 1 ? system.a2[h] * K[l - 2] : 0.0);
-    return K;
+inline void impulse_response(const ResonatorSystem& system, std::size_t h, std::span<double> K) {
+    for (std::size_t l = 0; l < K.size(); ++l)
+        K[l] = l == 0 ? system.g[h]
+                      : system.a1[h] * K[l - 1] + (l > 1 ? system.a2[h] * K[l - 2] : 0.0);
 }
 
 template <class T>
 void convolution_kernel(const ResonatorSystem& system, std::size_t length, std::span<T> kernel,
-                        ssm::Workspace&) {
+                        ssm::Workspace& workspace) {
+    const ssm::Workspace::Frame frame =
+        workspace.frame();  // what is taken is given back at the end
+    const std::span<double> K = workspace.take<double>(length);
     for (std::size_t h = 0; h < system.shape.channels; ++h) {
-        const std::vector<double> K = impulse_response(system, h, length);
+        impulse_response(system, h, K);
         for (std::size_t l = 0; l < length; ++l)
             kernel[h * length + l] = static_cast<T>(K[l]);
     }
@@ -86,10 +87,12 @@ void convolution_kernel(const ResonatorSystem& system, std::size_t length, std::
 template <class T>
 void convolution_kernel_adjoint(const ResonatorSystem& system, std::size_t length,
                                 std::span<const T> dkernel, ResonatorSystem& gradient,
-                                ssm::Workspace&) {
+                                ssm::Workspace& workspace) {
+    const ssm::Workspace::Frame frame = workspace.frame();
+    const std::span<double> K = workspace.take<double>(length);
+    const std::span<double> lambda = workspace.take_zero<double>(length + 2);
     for (std::size_t h = 0; h < system.shape.channels; ++h) {
-        const std::vector<double> K = impulse_response(system, h, length);
-        std::vector<double> lambda(length + 2, 0.0);
+        impulse_response(system, h, K);
         for (std::size_t l = length; l-- > 0;) {
             lambda[l] = static_cast<double>(dkernel[h * length + l]) +
                         system.a1[h] * lambda[l + 1] + system.a2[h] * lambda[l + 2];
