@@ -203,8 +203,9 @@ private:
     }
 
     static void put(std::span<const double> numbers, Tensor<T>& rows, std::size_t h) {
-        std::ranges::transform(numbers, rows.data() + h * rows.extent(1),
-                               [](double x) { return static_cast<T>(x); });
+        if (!rows.empty())  // of the shift register there are no a
+            std::ranges::transform(numbers, rows.data() + h * rows.extent(1),
+                                   [](double x) { return static_cast<T>(x); });
     }
 
     [[nodiscard]] Rows zero_rows(Workspace& workspace) const {

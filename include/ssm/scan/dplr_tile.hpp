@@ -145,7 +145,8 @@ public:
     /// All of it, one register of lanes after the other.
     void run(const T* u, std::size_t steps, T* y, std::size_t y_stride, T* state) const noexcept {
         for (std::size_t lane = 0; lane < line<T>; lane += simd::width<T>)
-            run_lanes(coefficients_ + lane, u + lane, steps, y + lane, y_stride, state + lane);
+            run_lanes(coefficients_ + lane, has_input ? u + lane : nullptr, steps, y + lane,
+                      y_stride, state + lane);
     }
 
 private:

@@ -157,14 +157,14 @@ private:
                             "ssm::Companion: the initialisation gave a, b, c of ", system.a.size(),
                             ", ", system.b.size(), " and ", system.c.size(),
                             " numbers for a state of ", d);
-        const auto put = [](std::span<const double> numbers, T* row) {
-            std::ranges::transform(numbers, row, [](double x) { return static_cast<T>(x); });
+        const auto put = [d](std::span<const double> numbers, Tensor<T>& weight, std::size_t row) {
+            for (std::size_t i = 0; i < numbers.size(); ++i)
+                weight[row * d + i] = static_cast<T>(numbers[i]);
         };
-        put(system.a, a.data() + k * d);
-        put(system.b, b.data() + k * d);
+        put(system.a, a, k);
+        put(system.b, b, k);
         for (std::size_t head = 0; head < shape().heads; ++head)
-            put(std::span(system.c).subspan(head * d, d),
-                c.data() + (head * sizes_.copies + k) * d);
+            put(std::span(system.c).subspan(head * d, d), c, head * sizes_.copies + k);
     }
 
     static void add(std::span<const double> upstream, Tensor<T>& gradient) noexcept {
