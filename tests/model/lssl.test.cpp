@@ -52,9 +52,7 @@ LSSL<double> make() {
 static_assert(StreamingLayer<LSSL<float>> && TrainableLayer<LSSL<float>>);
 
 TEST_CASE("an LSSL keeps every promise of a layer") {
-    ssm::testing::ConformanceOptions options;
-    options.gradient_tolerance = 1e-6;  // differences of a few small outputs
-    check_conformance(ssm_test::with_noise(make()), options);
+    check_conformance(make());  // as it starts: noise on its transitions would make it unstable
 }
 
 TEST_CASE("inverse tridiagonal transitions contain HiPPO") {
