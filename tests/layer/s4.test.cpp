@@ -116,7 +116,7 @@ TEST_CASE("S4 has the kernel of its dense matrices, for any rank") {
     }
 }
 
-TEST_CASE("S4 starts as HiPPO does: the golden numbers of N = 4") {
+TEST_CASE("S4 starts as HiPPO does: the published numbers of N = 4") {
     Legs::Options options;
     options.channels = 1;
     options.state = 4;
