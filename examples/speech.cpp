@@ -32,7 +32,7 @@ struct Settings {
           width(options.get<std::size_t>("width", 32, "channels of the model")),
           depth(options.get<std::size_t>("depth", 3, "residual blocks")),
           state(options.get<std::size_t>("state", 64, "state size of each channel")),
-          epochs(options.get<std::size_t>("epochs", 12, "times through the training sounds")),
+          epochs(options.get<std::size_t>("epochs", 14, "times through the training sounds")),
           batch(options.get<std::size_t>("batch", 8, "sounds in a mini-batch")),
           threads(options.get<std::size_t>("threads", 0, "threads, 0 for all")),
           dropout(options.get("dropout", 0.05, "dropout")),
