@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <concepts>
 #include <cstddef>
 #include <span>
 
@@ -19,28 +20,20 @@
 #include <ssm/layer/detail/linear_parts.hpp>
 #include <ssm/layer/detail/row_norm.hpp>
 #include <ssm/layer/linear.hpp>
+#include <ssm/layer/mamba_options.hpp>
 #include <ssm/math/product.hpp>
+#include <ssm/math/weight_product.hpp>
 #include <ssm/scan/selective.hpp>
 
 namespace ssm {
-
-/// How delta, B and C are normalised (RMS) before they are used.
-enum class MambaNorm {
-    none,     ///< Mamba
-    plain,    ///< without weights: Falcon-Mamba
-    learned,  ///< with weights dt_layernorm, b_layernorm, c_layernorm: Jamba
-};
-
-/// How the weight of `dt_proj` begins.
-enum class DtProjInit {
-    random,    ///< uniform in +-scale / sqrt(rank)
-    constant,  ///< scale / sqrt(rank)
-};
 
 /// The Mamba-1 block:
 ///
 ///   [x, z] = in_proj(u)          c = silu(conv1d(x))        [r, B, C] = x_proj(c)
 ///   y = out_proj(S6(c))          S6: the selective scan with delta = W_dt r, A = -exp(A_log), D, and gate z
+///
+/// `Mamba<float, Bfloat16>` keeps the four matrices rounded to 16 bits and computes in float: it is for inference
+/// alone, and its steps take half of the time.
 ///
 /// Shapes    u (batch, L, channels) -> y the same; E = expand channels, N states, rank R;
 ///           in_proj (2 E, channels), x_proj (R + 2 N, E), dt_proj (E, R), out_proj (channels, E), D (E);
@@ -53,29 +46,17 @@ enum class DtProjInit {
 ///           5 E + 2 R + 4 N + E N / 16 numbers a step
 /// Real time step: no allocation, no lock, bounded time
 /// Source    Gu and Dao 2023; Zuo et al. 2024 (Falcon-Mamba); Lieber et al. 2024 (Jamba)
-template <class T>
+template <class T, class Stored = T>
 class Mamba {
 public:
     using value_type = T;
     using input_type = T;
-    struct Options {
-        std::size_t channels = 0;  ///< d_model
-        std::size_t state = 16;    ///< d_state, N
-        std::size_t width = 4;     ///< d_conv
-        std::size_t expand = 2;
-        std::size_t inner = 0;  ///< E; 0: expand channels
-        std::size_t rank = 0;   ///< dt_rank, R; 0: channels / 16, rounded up
-        bool bias = false;      ///< of in_proj and out_proj
-        bool conv_bias = true;
-        MambaNorm norm = MambaNorm::none;
-        double epsilon = 1e-6;  ///< of the norm
-        SelectiveTimescale timescale{};
-        DtProjInit dt_init = DtProjInit::random;
-        double dt_scale = 1.0;
-    };
+    using stored_type = Stored;
+    using Options = MambaOptions;
+    static constexpr bool trains = std::same_as<T, Stored>;
 
     explicit Mamba(const Options& options, Rng rng = Rng())
-        : Mamba(resolved(options), rng, Resolved{}) {}
+        : Mamba(detail::resolved(options), rng, Resolved{}) {}
 
     [[nodiscard]] std::size_t in_channels() const noexcept { return options_.channels; }
     [[nodiscard]] std::size_t out_channels() const noexcept { return options_.channels; }
@@ -129,7 +110,8 @@ public:
         Batch<T> maps;  ///< r, B, C as they are used
         SelectiveCheckpoints<T> checkpoints;
     };
-    void forward(BatchView<const T> u, BatchView<T> y, Cache& cache, const Context& context) const {
+    void forward(BatchView<const T> u, BatchView<T> y, Cache& cache,
+                 const Context& context) const requires trains {
         require_forward("ssm::Mamba", *this, u, y, context);
         for (Batch<T>* batch : {&cache.x, &cache.z, &cache.c, &cache.y})
             batch->resize(inner_shape(u));
@@ -145,7 +127,7 @@ public:
     }
 
     void backward(BatchView<const T> u, BatchView<const T> dy, BatchView<T> du, const Cache& cache,
-                  Mamba& gradient, const Context& context) const {
+                  Mamba& gradient, const Context& context) const requires trains {
         require_backward("ssm::Mamba", *this, u, dy, du, context);
         if (u.empty())
             return;
@@ -230,32 +212,19 @@ public:
         part("out_proj", layers.out_proj...);
     }
 
-    Linear<T> in_proj;
+    Linear<T, Stored> in_proj;
     Conv1d<T> conv1d;
-    Linear<T> x_proj;
-    Linear<T> dt_proj;  ///< its bias is added inside the scan
-    Tensor<T> A_log;    ///< (N, E)
-    Tensor<T> D;        ///< (E)
-    Linear<T> out_proj;
+    Linear<T, Stored> x_proj;
+    Linear<T, Stored> dt_proj;  ///< its bias is added inside the scan
+    Tensor<T> A_log;            ///< (N, E)
+    Tensor<T> D;                ///< (E)
+    Linear<T, Stored> out_proj;
     Tensor<T> dt_layernorm;  ///< (R); empty unless MambaNorm::learned, as the next two
     Tensor<T> b_layernorm;   ///< (N)
     Tensor<T> c_layernorm;   ///< (N)
 
 private:
     struct Resolved {};
-
-    [[nodiscard]] static Options resolved(Options options) {
-        require<ValueError>(options.channels > 0 && options.state > 0 && options.width > 0 &&
-                                (options.inner > 0 || options.expand > 0),
-                            "ssm::Mamba: channels = ", options.channels,
-                            ", state = ", options.state, ", width = ", options.width,
-                            " and expand = ", options.expand, " must be positive");
-        if (options.inner == 0)
-            options.inner = options.expand * options.channels;
-        if (options.rank == 0)
-            options.rank = (options.channels + 15) / 16;
-        return options;
-    }
 
     Mamba(const Options& o, Rng& rng, Resolved)
         : in_proj({.in = o.channels, .out = 2 * o.inner, .bias = o.bias}, rng.split()),
@@ -271,9 +240,9 @@ private:
           c_layernorm({o.norm == MambaNorm::learned ? o.state : 0}, T(1)),
           options_(o) {
         const double bound = o.dt_scale / std::sqrt(static_cast<double>(o.rank));
-        for (T& w : dt_proj.weight.flat())
-            w = static_cast<T>(o.dt_init == DtProjInit::random ? rng.uniform(-bound, bound)
-                                                               : bound);
+        for (Stored& w : dt_proj.weight.flat())
+            w = static_cast<Stored>(o.dt_init == DtProjInit::random ? rng.uniform(-bound, bound)
+                                                                    : bound);
         detail::init_dt_bias(o.timescale, rng, dt_proj.bias.flat());
         for (std::size_t n = 0; n < o.state; ++n)
             std::fill_n(A_log.data() + n * o.inner, o.inner,
@@ -329,8 +298,8 @@ private:
 
     void run(BatchView<const T> u, BatchView<T> y, const Rows& rows, State* state,
              SelectiveCheckpoints<T>* checkpoints, const Context& context) const {
-        detail::linear_part<T>(in_proj, 0, u, rows.x);
-        detail::linear_part<T>(in_proj, options_.inner, u, rows.z);
+        detail::linear_part<T>(in_proj, 0, u, rows.x, context.workspace);
+        detail::linear_part<T>(in_proj, options_.inner, u, rows.z, context.workspace);
         if (state == nullptr)
             conv1d.forward(rows.x, rows.c, context);
         else
@@ -343,7 +312,7 @@ private:
 
         const Workspace::Frame frame = context.workspace.frame();
         const BatchView<T> delta = take(inner_shape(u), context);
-        make_delta(ranks_of(rows.maps, context), delta);
+        make_delta(ranks_of(rows.maps, context), delta, context.workspace);
         selective_forward(system(), input(rows.c, delta, rows.maps.data(), rows.z), rows.y,
                           state == nullptr ? nullptr : state->ssm.data(), checkpoints, context);
         out_proj.forward(rows.y, y, context);
@@ -359,8 +328,8 @@ private:
             std::copy_n(maps.data() + row * maps.channels(), r, ranks + row * r);
         return matrix_map<const T>(ranks, count, r);
     }
-    void make_delta(MatrixMap<const T> ranks, BatchView<T> delta) const {
-        math::product_transposed<T>(ranks, dt_proj.weight.matrix(), nullptr, delta.matrix());
+    void make_delta(MatrixMap<const T> ranks, BatchView<T> delta, Workspace& workspace) const {
+        math::weight_product<T>(ranks, dt_proj.weight.data(), nullptr, delta.matrix(), workspace);
     }
 
     void scan_backward(const Cache& cache, BatchView<const T> dscan, BatchView<T> dc,
@@ -373,7 +342,7 @@ private:
         const BatchView<T> delta = take(dscan.shape(), context);
         const BatchView<T> ddelta = take(dscan.shape(), context);
         const MatrixMap<const T> ranks = ranks_of(cache.maps, context);
-        make_delta(ranks, delta);
+        make_delta(ranks, delta, context.workspace);
 
         SelectiveGradient<T> to{
             dc, ddelta, {dmaps.data() + r, 1, stride}, {dmaps.data() + r + n, 1, stride}, dz};

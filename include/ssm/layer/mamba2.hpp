@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <concepts>
 #include <cstddef>
 #include <limits>
 #include <span>
@@ -23,6 +24,7 @@
 #include <ssm/layer/detail/linear_parts.hpp>
 #include <ssm/layer/gated_norm.hpp>
 #include <ssm/layer/linear.hpp>
+#include <ssm/layer/mamba2_options.hpp>
 #include <ssm/scan/ssd.hpp>
 
 namespace ssm {
@@ -35,6 +37,9 @@ namespace ssm {
 /// SSD is the state space dual scan with A = -exp(A_log), D and dt_bias; norm is the gated RMSNorm, or the gate alone.
 /// With `inner` larger than `ssm_channels`, in_proj begins with two more parts [z0, x0] and silu(z0) x0 stands in front
 /// of the norm's output.
+///
+/// `Mamba2<float, Bfloat16>` keeps in_proj and out_proj rounded to 16 bits and computes in float: it is for inference
+/// alone, and its steps take half of the time.
 ///
 /// Shapes    u (batch, L, channels) -> y the same; E = inner, S = ssm_channels = H P for H heads of P, N states,
 ///           G groups of B and C; in_proj (2 E + 2 G N + H, channels), out_proj (channels, E), conv1d of S + 2 G N
@@ -49,38 +54,17 @@ namespace ssm {
 ///           2 E + 2 S + 4 G N + H numbers a step
 /// Real time step: no allocation, no lock, bounded time
 /// Source    Dao and Gu 2024, arXiv:2405.21060
-template <class T>
+template <class T, class Stored = T>
 class Mamba2 {
 public:
     using value_type = T;
     using input_type = T;
-    struct Options {
-        std::size_t channels = 0;        ///< d_model
-        std::size_t state = 128;         ///< d_state, N
-        std::size_t head_channels = 64;  ///< headdim, P
-        std::size_t groups = 1;          ///< ngroups, G
-        std::size_t width = 4;           ///< d_conv
-        std::size_t expand = 2;
-        std::size_t inner = 0;         ///< E; 0: expand channels
-        std::size_t ssm_channels = 0;  ///< d_ssm, S; 0: inner
-        bool bias = false;             ///< of in_proj and out_proj
-        bool conv_bias = true;
-        double conv_init = 0.0;  ///< weights of conv1d uniform in +- this; 0: as Conv1d
-        bool norm = true;        ///< rmsnorm; without it y silu(z)
-        GateOrder order = GateOrder::gate_first;  ///< norm_first: norm_before_gate
-        std::size_t norm_groups = 0;  ///< channels normalised together: S / this; 0: groups
-        double epsilon = 1e-5;        ///< of the norm
-        SelectiveTimescale timescale{};
-        double dt_lowest = 0.0;  ///< dt_limit
-        double dt_highest = std::numeric_limits<double>::infinity();
-        double A_lowest = 1.0;  ///< A_init_range, of -A
-        double A_highest = 16.0;
-        bool D_per_channel = false;      ///< D_has_hdim
-        bool learns_init_state = false;  ///< learnable_init_states; a reset goes back to them
-    };
+    using stored_type = Stored;
+    using Options = Mamba2Options;
+    static constexpr bool trains = std::same_as<T, Stored>;
 
     explicit Mamba2(const Options& options, Rng rng = Rng())
-        : Mamba2(resolved(options), rng, Resolved{}) {}
+        : Mamba2(detail::resolved(options), rng, Resolved{}) {}
 
     [[nodiscard]] std::size_t in_channels() const noexcept { return options_.channels; }
     [[nodiscard]] std::size_t out_channels() const noexcept { return options_.channels; }
@@ -139,7 +123,8 @@ public:
         Batch<T> c;  ///< behind the convolution
         Batch<T> y;  ///< of the scan
     };
-    void forward(BatchView<const T> u, BatchView<T> y, Cache& cache, const Context& context) const {
+    void forward(BatchView<const T> u, BatchView<T> y, Cache& cache,
+                 const Context& context) const requires trains {
         require_forward("ssm::Mamba2", *this, u, y, context);
         const auto resize = [&](Batch<T>& batch, std::size_t width) {
             batch.resize({u.batch(), u.length(), width});
@@ -161,7 +146,7 @@ public:
     }
 
     void backward(BatchView<const T> u, BatchView<const T> dy, BatchView<T> du, const Cache& cache,
-                  Mamba2& gradient, const Context& context) const {
+                  Mamba2& gradient, const Context& context) const requires trains {
         require_backward("ssm::Mamba2", *this, u, dy, du, context);
         if (u.empty())
             return;
@@ -225,48 +210,17 @@ public:
         part("out_proj", layers.out_proj...);
     }
 
-    Linear<T> in_proj;
+    Linear<T, Stored> in_proj;
     Conv1d<T> conv1d;
     Tensor<T> dt_bias;      ///< (H)
     Tensor<T> A_log;        ///< (H)
     Tensor<T> D;            ///< (H) or (S)
     Tensor<T> init_states;  ///< (H, N, P), or empty: zeros
     GatedRMSNorm<T> norm;   ///< without weight where there is no norm
-    Linear<T> out_proj;
+    Linear<T, Stored> out_proj;
 
 private:
     struct Resolved {};
-
-    [[nodiscard]] static Options resolved(Options o) {
-        if (o.inner == 0)
-            o.inner = o.expand * o.channels;
-        if (o.ssm_channels == 0)
-            o.ssm_channels = o.inner;
-        if (o.norm_groups == 0)
-            o.norm_groups = o.groups;
-        require<ValueError>(o.channels > 0 && o.state > 0 && o.head_channels > 0 && o.groups > 0 &&
-                                o.width > 0 && o.inner > 0,
-                            "ssm::Mamba2: channels = ", o.channels, ", state = ", o.state,
-                            ", head_channels = ", o.head_channels, ", groups = ", o.groups,
-                            ", width = ", o.width, " and inner = ", o.inner, " must be positive");
-        require<ValueError>(o.ssm_channels <= o.inner,
-                            "ssm::Mamba2: ssm_channels = ", o.ssm_channels,
-                            " are more than inner = ", o.inner);
-        require<ValueError>(o.ssm_channels % o.head_channels == 0, "ssm::Mamba2: heads of ",
-                            o.head_channels, " channels do not divide ", o.ssm_channels);
-        require<ValueError>(o.ssm_channels / o.head_channels % o.groups == 0,
-                            "ssm::Mamba2: ", o.groups, " groups do not divide ",
-                            o.ssm_channels / o.head_channels, " heads");
-        require<ValueError>(o.dt_lowest >= 0.0 && o.dt_lowest <= o.dt_highest,
-                            "ssm::Mamba2: time steps limited to [", o.dt_lowest, ", ", o.dt_highest,
-                            "]");
-        require<ValueError>(o.A_lowest > 0.0 && o.A_lowest <= o.A_highest,
-                            "ssm::Mamba2: -A begins in [", o.A_lowest, ", ", o.A_highest,
-                            "], expected 0 < low <= high");
-        require<ValueError>(o.conv_init >= 0.0, "ssm::Mamba2: conv_init = ", o.conv_init,
-                            " is negative");
-        return o;
-    }
 
     Mamba2(const Options& o, Rng& rng, Resolved)
         : in_proj({.in = o.channels,
@@ -374,7 +328,7 @@ private:
              const Context& context) const {
         std::size_t first = 0;
         for (const BatchView<T>& part : {rows.mlp_gate, rows.mlp, rows.z, rows.xBC, rows.delta}) {
-            detail::linear_part<T>(in_proj, first, u, part);
+            detail::linear_part<T>(in_proj, first, u, part, context.workspace);
             first += part.channels();
         }
         if (state == nullptr)
