@@ -9,6 +9,7 @@
 #include <ssm/simd/pack.hpp>
 #include <ssm/simd/partial.hpp>
 #include <ssm/simd/prefetch.hpp>
+#include <ssm/simd/sums.hpp>
 #include <ssm/simd/unroll.hpp>
 #include <ssm/simd/widen.hpp>
 
@@ -16,11 +17,11 @@ namespace ssm::math {
 
 namespace detail {
 
-/// `rows` rows of W times `vectors` vectors x (vectors, k), added to `sums`. Each number of W that is read serves all
-/// vectors. The sum of one row and one vector does not depend on what shares the loop with it.
+/// Sums of `rows` rows of W times `vectors` vectors x (vectors, k). Each number of W that is read serves all vectors.
+/// The sum of one row and one vector does not depend on what shares the loop with it.
 template <std::size_t rows, std::size_t vectors, class T, class Stored>
-SSM_INLINE void add_row_sums(const Stored* W, std::size_t k, const T* x,
-                             simd::Pack<T> (&sums)[rows][vectors]) noexcept {
+SSM_INLINE void add_products(const Stored* W, std::size_t k, const T* x,
+                             simd::Pack<T> (&sums)[vectors][rows]) noexcept {
     constexpr std::size_t width = simd::width<T>;
     constexpr std::size_t line = std::max(width, alignment / sizeof(Stored));
     const auto add = [&](auto lanes, auto load, std::size_t i) SSM_INLINE_LAMBDA {
@@ -29,15 +30,16 @@ SSM_INLINE void add_row_sums(const Stored* W, std::size_t k, const T* x,
         simd::unroll<rows>([&](auto r) SSM_INLINE_LAMBDA {
             const simd::Pack<T> w = load(W + r * k + i);
             simd::unroll<vectors>(
-                [&](auto v) SSM_INLINE_LAMBDA { sums[r][v] = simd::fma(w, in[v], sums[r][v]); });
+                [&](auto v) SSM_INLINE_LAMBDA { sums[v][r] = simd::fma(w, in[v], sums[v][r]); });
         });
     };
     const auto whole = [](const Stored* p) SSM_INLINE_LAMBDA { return simd::load_as<T>(p); };
     std::size_t i = 0;
     for (; i + line <= k; i += line) {
-        // Processors fetch ahead within a row; the rows that come next are somewhere else.
-        simd::unroll<rows>([&](auto r)
-                               SSM_INLINE_LAMBDA { simd::prefetch(W + (rows + r) * k + i); });
+        // Rows of few bytes are over before the processor has noticed that they are read in order.
+        if constexpr (sizeof(Stored) < sizeof(T))
+            simd::unroll<rows>([&](auto r)
+                                   SSM_INLINE_LAMBDA { simd::prefetch(W + (rows + r) * k + i); });
         simd::unroll<line / width>(
             [&](auto p) SSM_INLINE_LAMBDA { add(simd::AllLanes<T>{}, whole, i + p * width); });
     }
@@ -49,19 +51,23 @@ SSM_INLINE void add_row_sums(const Stored* W, std::size_t k, const T* x,
             [rest](const Stored* p) SSM_INLINE_LAMBDA { return simd::load_as<T>(p, rest); }, i);
 }
 
-/// Rows `begin` to `end` of the product below.
+/// y of 4 rows or 1, and 4 vectors or 1.
 template <std::size_t rows, std::size_t vectors, class T, class Stored>
 SSM_INLINE void few_rows(const Stored* W, std::size_t n, std::size_t k, const T* x, const T* d,
                          T* y) noexcept {
-    simd::Pack<T> sums[rows][vectors];
-    simd::unroll<rows>([&](auto r) SSM_INLINE_LAMBDA {
-        simd::unroll<vectors>([&](auto v) SSM_INLINE_LAMBDA { sums[r][v] = simd::Pack<T>(T(0)); });
-    });
-    add_row_sums<rows, vectors>(W, k, x, sums);
-    simd::unroll<rows>([&](auto r) SSM_INLINE_LAMBDA {
-        simd::unroll<vectors>([&](auto v) SSM_INLINE_LAMBDA {
-            y[v * n + r] = simd::reduce_add(sums[r][v]) + (d == nullptr ? T(0) : d[r]);
-        });
+    simd::Pack<T> sums[vectors][rows];
+    for (auto& of_vector : sums)
+        for (simd::Pack<T>& sum : of_vector)
+            sum = simd::Pack<T>(T(0));
+    add_products<rows, vectors>(W, k, x, sums);
+    simd::unroll<vectors>([&](auto v) SSM_INLINE_LAMBDA {
+        T* const to = y + v * n;
+        if constexpr (rows == 4)
+            simd::reduce_add_four(sums[v], to);
+        else
+            *to = simd::reduce_add(sums[v][0]);
+        for (std::size_t r = 0; r < rows && d != nullptr; ++r)
+            to[r] += d[r];
     });
 }
 
