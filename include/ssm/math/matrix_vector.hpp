@@ -2,13 +2,12 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <type_traits>
 
-#include <ssm/core/aligned.hpp>
 #include <ssm/core/config.hpp>
 #include <ssm/core/parallel.hpp>
 #include <ssm/simd/pack.hpp>
 #include <ssm/simd/partial.hpp>
-#include <ssm/simd/prefetch.hpp>
 #include <ssm/simd/sums.hpp>
 #include <ssm/simd/unroll.hpp>
 #include <ssm/simd/widen.hpp>
@@ -17,50 +16,53 @@ namespace ssm::math {
 
 namespace detail {
 
-/// Sums of `rows` rows of W times `vectors` vectors x (vectors, k). Each number of W that is read serves all vectors.
-/// The sum of one row and one vector does not depend on what shares the loop with it.
-template <std::size_t rows, std::size_t vectors, class T, class Stored>
-SSM_INLINE void add_products(const Stored* W, std::size_t k, const T* x,
-                             simd::Pack<T> (&sums)[vectors][rows]) noexcept {
+/// Lanes of the sums of one row w (k) times `vectors` vectors x (vectors, k).
+template <std::size_t vectors, class T, class Stored>
+SSM_INLINE void row_times_vectors(const Stored* w, std::size_t k, const T* x,
+                                  simd::Pack<T> (&sums)[vectors]) noexcept {
     constexpr std::size_t width = simd::width<T>;
-    constexpr std::size_t line = std::max(width, alignment / sizeof(Stored));
-    const auto add = [&](auto lanes, auto load, std::size_t i) SSM_INLINE_LAMBDA {
-        simd::Pack<T> in[vectors];
-        simd::unroll<vectors>([&](auto v) SSM_INLINE_LAMBDA { in[v] = lanes.load(x + v * k + i); });
-        simd::unroll<rows>([&](auto r) SSM_INLINE_LAMBDA {
-            const simd::Pack<T> w = load(W + r * k + i);
-            simd::unroll<vectors>(
-                [&](auto v) SSM_INLINE_LAMBDA { sums[v][r] = simd::fma(w, in[v], sums[v][r]); });
+    constexpr std::size_t chains = vectors == 1 ? 4 : 2;  // they hide the latency of a sum
+    simd::Pack<T> parts[chains][vectors];
+    for (auto& chain : parts)
+        for (simd::Pack<T>& part : chain)
+            part = simd::Pack<T>(T(0));
+    const auto add = [&](auto chain, simd::Pack<T> weight, auto lanes,
+                         std::size_t i) SSM_INLINE_LAMBDA {
+        simd::unroll<vectors>([&](auto v) SSM_INLINE_LAMBDA {
+            parts[chain][v] = simd::fma(weight, lanes.load(x + v * k + i), parts[chain][v]);
         });
     };
-    const auto whole = [](const Stored* p) SSM_INLINE_LAMBDA { return simd::load_as<T>(p); };
+    constexpr std::integral_constant<std::size_t, 0> first;
+    constexpr simd::AllLanes<T> all;
     std::size_t i = 0;
-    for (; i + line <= k; i += line) {
-        // Rows of few bytes are over before the processor has noticed that they are read in order.
-        if constexpr (sizeof(Stored) < sizeof(T))
-            simd::unroll<rows>([&](auto r)
-                                   SSM_INLINE_LAMBDA { simd::prefetch(W + (rows + r) * k + i); });
-        simd::unroll<line / width>(
-            [&](auto p) SSM_INLINE_LAMBDA { add(simd::AllLanes<T>{}, whole, i + p * width); });
-    }
+    for (; i + chains * width <= k; i += chains * width)
+        simd::unroll<chains>([&](auto chain) SSM_INLINE_LAMBDA {
+            const std::size_t at = i + chain * width;
+            add(chain, simd::load_as<T>(w + at), all, at);
+        });
     for (; i + width <= k; i += width)
-        add(simd::AllLanes<T>{}, whole, i);
+        add(first, simd::load_as<T>(w + i), all, i);
     if (const std::size_t rest = k - i; rest > 0)
-        add(
-            simd::FirstLanes<T>(rest),
-            [rest](const Stored* p) SSM_INLINE_LAMBDA { return simd::load_as<T>(p, rest); }, i);
+        add(first, simd::load_as<T>(w + i, rest), simd::FirstLanes<T>(rest), i);
+    simd::unroll<vectors>([&](auto v) SSM_INLINE_LAMBDA {
+        sums[v] = parts[0][v];
+        simd::unroll<chains - 1>([&](auto chain)
+                                     SSM_INLINE_LAMBDA { sums[v] += parts[chain + 1][v]; });
+    });
 }
 
-/// y of 4 rows or 1, and 4 vectors or 1.
+/// y of 4 neighbouring rows or of 1, and of 4 vectors or 1. W is read in the order in which it lies in memory, one row
+/// after the other: processors fetch one stream ahead better than four.
 template <std::size_t rows, std::size_t vectors, class T, class Stored>
 SSM_INLINE void few_rows(const Stored* W, std::size_t n, std::size_t k, const T* x, const T* d,
                          T* y) noexcept {
     simd::Pack<T> sums[vectors][rows];
-    for (auto& of_vector : sums)
-        for (simd::Pack<T>& sum : of_vector)
-            sum = simd::Pack<T>(T(0));
-    add_products<rows, vectors>(W, k, x, sums);
-    simd::unroll<vectors>([&](auto v) SSM_INLINE_LAMBDA {
+    simd::unroll<rows>([&](auto r) SSM_INLINE_LAMBDA {
+        simd::Pack<T> of_row[vectors];
+        row_times_vectors<vectors>(W + r * k, k, x, of_row);
+        simd::unroll<vectors>([&](auto v) SSM_INLINE_LAMBDA { sums[v][r] = of_row[v]; });
+    });
+    for (std::size_t v = 0; v < vectors; ++v) {
         T* const to = y + v * n;
         if constexpr (rows == 4)
             simd::reduce_add_four(sums[v], to);
@@ -68,7 +70,7 @@ SSM_INLINE void few_rows(const Stored* W, std::size_t n, std::size_t k, const T*
             *to = simd::reduce_add(sums[v][0]);
         for (std::size_t r = 0; r < rows && d != nullptr; ++r)
             to[r] += d[r];
-    });
+    }
 }
 
 /// The same for any number of vectors.
