@@ -61,14 +61,14 @@ template <class Visitor>
 template <class L>
 [[nodiscard]] L zeros_like(const L& layer) {
     L result = layer;
-    visit([](std::string_view, const WeightTraits&, auto& weight) { weight.fill(0); }, result);
+    visit([](std::string_view, const WeightTraits&, auto& weight) { weight.fill({}); }, result);
     return result;
 }
 
 /// Sets all weights (of a gradient) to zero.
 template <class L>
 void set_zero(L& layer) {
-    visit([](std::string_view, const WeightTraits&, auto& weight) { weight.fill(0); }, layer);
+    visit([](std::string_view, const WeightTraits&, auto& weight) { weight.fill({}); }, layer);
 }
 
 /// Copies all weights to a value of the same sizes that may keep them in another number type, such as Bfloat16:

@@ -12,7 +12,7 @@
 #include <ssm/simd/unroll.hpp>
 #include <ssm/simd/widen.hpp>
 
-namespace ssm::math {
+namespace ssm {
 
 namespace detail {
 
@@ -86,6 +86,8 @@ SSM_INLINE void rows_times_vectors(const Stored* W, std::size_t n, std::size_t k
 
 }  // namespace detail
 
+namespace math {
+
 /// y = W x + d for a few vectors x: a matrix product that takes as long as reading W does.
 ///
 /// Shapes    W (n, k) row-major, x (count, k), d (n) or null, y (count, n), which may not overlap the others
@@ -108,11 +110,13 @@ void matrix_vector(const Stored* W, std::size_t n, std::size_t k, const T* x, st
             std::size_t row = begin;
             const auto bias = [&] { return d == nullptr ? nullptr : d + row; };
             for (; row + rows <= end; row += rows)
-                detail::rows_times_vectors<rows>(W + row * k, n, k, x, count, bias(), y + row);
+                ssm::detail::rows_times_vectors<rows>(W + row * k, n, k, x, count, bias(), y + row);
             for (; row < end; ++row)
-                detail::rows_times_vectors<1>(W + row * k, n, k, x, count, bias(), y + row);
+                ssm::detail::rows_times_vectors<1>(W + row * k, n, k, x, count, bias(), y + row);
         },
         {static_cast<double>(grain * row_bytes) / bytes_per_nanosecond});
 }
 
-}  // namespace ssm::math
+}  // namespace math
+
+}  // namespace ssm

@@ -42,7 +42,7 @@ void weight_product(MatrixMap<const T> a, const Stored* W, const T* d, MatrixMap
                 for (std::size_t i = first; i < last; ++i)
                     panel[i] = static_cast<T>(W[begin * k + i]);
             });
-            detail::product_transposed_to<T>(
+            product_transposed_to<T>(
                 a, matrix_map<const T>(panel.data(), count, k), d == nullptr ? nullptr : d + begin,
                 c.middleCols(static_cast<Eigen::Index>(begin), static_cast<Eigen::Index>(count)));
         }
