@@ -22,6 +22,7 @@
 #include <ssm/layer/detail/dt_init.hpp>
 #include <ssm/layer/detail/gated_row.hpp>
 #include <ssm/layer/detail/linear_parts.hpp>
+#include <ssm/layer/detail/mamba_block.hpp>
 #include <ssm/layer/gated_norm.hpp>
 #include <ssm/layer/linear.hpp>
 #include <ssm/layer/mamba2_options.hpp>
@@ -52,65 +53,34 @@ namespace ssm {
 /// Errors    ValueError for sizes that are zero or do not divide each other, and for limits out of order
 /// Cost      channels (3 E + 2 G N + H) multiply-adds a step in matrix products, and the scan's 2 N S. Training keeps
 ///           2 E + 2 S + 4 G N + H numbers a step
-/// Real time step: no allocation, no lock, bounded time
+/// Real time step: no allocation, no lock, bounded time; on one thread, but for matrices of tens of megabytes (see
+///           `set_least_parallel_work`)
 /// Source    Dao and Gu 2024, arXiv:2405.21060
 template <class T, class Stored = T>
-class Mamba2 {
+class Mamba2 : public detail::MambaBlock<Mamba2<T, Stored>, T, Stored, Mamba2Options> {
+    using Base = detail::MambaBlock<Mamba2<T, Stored>, T, Stored, Mamba2Options>;
+    friend Base;
+
 public:
-    using value_type = T;
-    using input_type = T;
-    using stored_type = Stored;
-    using Options = Mamba2Options;
-    static constexpr bool trains = std::same_as<T, Stored>;
+    using Base::conv1d;
+    using Base::forward;
+    using Base::in_proj;
+    using Base::trains;
+    using typename Base::Options;
+    using typename Base::State;
 
     explicit Mamba2(const Options& options, Rng rng = Rng())
         : Mamba2(detail::resolved(options), rng, Resolved{}) {}
 
-    [[nodiscard]] std::size_t in_channels() const noexcept { return options_.channels; }
-    [[nodiscard]] std::size_t out_channels() const noexcept { return options_.channels; }
-    /// Options with `inner`, `ssm_channels` and `norm_groups` filled in.
-    [[nodiscard]] const Options& options() const noexcept { return options_; }
     [[nodiscard]] std::size_t heads() const noexcept {
         return options_.ssm_channels / options_.head_channels;
     }
 
-    /// What a stream remembers.
-    struct State {
-        typename Conv1d<T>::State conv;
-        AlignedVector<T> ssm;      ///< (batch, H, N, P)
-        AlignedVector<T> scratch;  ///< of `step`, which must not allocate: nothing remembered
-
-        friend bool operator==(const State& a, const State& b) {
-            return a.conv == b.conv && a.ssm == b.ssm;
-        }
-
-        template <class Visitor, class... States>
-        static void visit_numbers(Visitor&& visitor, States&... states) {
-            visitor("conv", states.conv...);
-            visitor("ssm", states.ssm...);
-        }
-    };
     [[nodiscard]] State rest_state(std::size_t batch = 1) const {
-        State state;
-        state.conv = conv1d.rest_state(batch);
-        state.ssm.resize(batch * system().state_size());
+        State state = Base::rest_state(batch);
         for (std::size_t b = 0; b < batch; ++b)
             std::ranges::copy(init_states.flat(), state.ssm.data() + b * init_states.size());
-        state.scratch.resize(batch * (in_proj.out_channels() + conv_channels() +
-                                      options_.ssm_channels + options_.inner));
         return state;
-    }
-
-    void forward(BatchView<const T> u, BatchView<T> y, const Context& context) const {
-        require_forward("ssm::Mamba2", *this, u, y, context);
-        infer(u, y, nullptr, context);
-    }
-    void forward(BatchView<const T> u, BatchView<T> y, State& state, const Context& context) const {
-        require_forward("ssm::Mamba2", *this, u, y, context);
-        require<ShapeError>(state.ssm.size() == u.batch() * system().state_size(),
-                            "ssm::Mamba2: the state was not made by this layer for ", u.batch(),
-                            " streams");
-        infer(u, y, &state, context);
     }
 
     /// What the training forward keeps.
@@ -125,7 +95,7 @@ public:
     };
     void forward(BatchView<const T> u, BatchView<T> y, Cache& cache,
                  const Context& context) const requires trains {
-        require_forward("ssm::Mamba2", *this, u, y, context);
+        require_forward(name, *this, u, y, context);
         const auto resize = [&](Batch<T>& batch, std::size_t width) {
             batch.resize({u.batch(), u.length(), width});
         };
@@ -139,7 +109,7 @@ public:
         if (u.empty())
             return;
         const Workspace::Frame frame = context.workspace.frame();
-        const BatchView<T> out = take(u, options_.inner, context);
+        const BatchView<T> out = detail::take_rows<T>(u, options_.inner, context);
         run(u, y,
             {cache.mlp_gate, cache.mlp, cache.z, cache.xBC, cache.delta, cache.c, cache.y, out},
             nullptr, context);
@@ -147,11 +117,13 @@ public:
 
     void backward(BatchView<const T> u, BatchView<const T> dy, BatchView<T> du, const Cache& cache,
                   Mamba2& gradient, const Context& context) const requires trains {
-        require_backward("ssm::Mamba2", *this, u, dy, du, context);
+        require_backward(name, *this, u, dy, du, context);
         if (u.empty())
             return;
         const Workspace::Frame frame = context.workspace.frame();
-        const auto rows = [&](std::size_t width) { return take(u, width, context); };
+        const auto rows = [&](std::size_t width) {
+            return detail::take_rows<T>(u, width, context);
+        };
         const BatchView<T> dmlp_gate = rows(mlp_channels());
         const BatchView<T> dmlp = rows(mlp_channels());
         const BatchView<T> dz = rows(options_.ssm_channels);
@@ -162,30 +134,16 @@ public:
         out_backward(dy, cache, dmlp_gate, dmlp, dz, dscan, gradient, context);
         scan_backward(cache, dscan, dc, ddelta, gradient, context);
         conv1d.backward(cache.xBC, dc, dxBC, {}, gradient.conv1d, context);
-        std::size_t first = 0;
-        for (const BatchView<T>& part : {dmlp_gate, dmlp, dz, dxBC, ddelta}) {
-            detail::linear_part_backward<T>(in_proj, first, u, part, du, first > 0,
-                                            gradient.in_proj, context.workspace);
-            first += part.channels();
-        }
+        detail::linear_parts_backward<T>(in_proj, u, {dmlp_gate, dmlp, dz, dxBC, ddelta}, du,
+                                         gradient.in_proj, context.workspace);
     }
 
     void step(std::span<const T> u, std::span<T> y, State& state) const noexcept {
-        const std::size_t batch = u.size() / options_.channels;
-        T* memory = state.scratch.data();
-        const auto rows = [&](std::size_t width) {
-            T* const taken = memory;
-            memory += batch * width;
-            return BatchView<T>(taken, {batch, 1, width});
-        };
+        detail::StepRows<T> rows(state.scratch, u.size() / options_.channels);
         const Rows r{rows(mlp_channels()),        rows(mlp_channels()), rows(options_.ssm_channels),
                      rows(conv_channels()),       rows(heads()),        rows(conv_channels()),
                      rows(options_.ssm_channels), rows(options_.inner)};
-        std::size_t first = 0;
-        for (const BatchView<T>& part : {r.mlp_gate, r.mlp, r.z, r.xBC, r.delta}) {
-            detail::linear_part_step<T>(in_proj, first, u, part.flat());
-            first += part.channels();
-        }
+        detail::linear_parts_step<T>(in_proj, u, {r.mlp_gate, r.mlp, r.z, r.xBC, r.delta});
         conv1d.step(r.xBC.flat(), r.c.flat(), state.conv);
         ssd_step<T>(system(), input(r.c, r.delta), {r.y.data(), r.y.channels()}, state.ssm.data());
         combine({r.mlp_gate, r.mlp, r.z, r.y}, r.out);
@@ -194,24 +152,19 @@ public:
 
     template <class Visitor, class... Layers>
     static void visit_weights(Visitor&& visitor, Layers&... layers) {
-        const auto part = [&](const char* name, auto& part_layer, auto&... others) {
-            auto inner = nested(visitor, name);
-            std::remove_cvref_t<decltype(part_layer)>::visit_weights(inner, part_layer, others...);
-        };
+        using Matrix = Linear<T, Stored>;
         const WeightTraits no_decay{.weight_decay = 0.0};
         visitor("dt_bias", no_decay, layers.dt_bias...);
         visitor("A_log", no_decay, layers.A_log...);
         visitor("D", no_decay, layers.D...);
         if ((!layers.init_states.empty() && ...))
             visitor("init_states", no_decay, layers.init_states...);
-        part("in_proj", layers.in_proj...);
-        part("conv1d", layers.conv1d...);
-        part("norm", layers.norm...);
-        part("out_proj", layers.out_proj...);
+        Matrix::visit_weights(nested(visitor, "in_proj"), layers.in_proj...);
+        Conv1d<T>::visit_weights(nested(visitor, "conv1d"), layers.conv1d...);
+        GatedRMSNorm<T>::visit_weights(nested(visitor, "norm"), layers.norm...);
+        Matrix::visit_weights(nested(visitor, "out_proj"), layers.out_proj...);
     }
 
-    Linear<T, Stored> in_proj;
-    Conv1d<T> conv1d;
     Tensor<T> dt_bias;      ///< (H)
     Tensor<T> A_log;        ///< (H)
     Tensor<T> D;            ///< (H) or (S)
@@ -220,18 +173,13 @@ public:
     Linear<T, Stored> out_proj;
 
 private:
+    using Base::options_;
+    static constexpr const char* name = "ssm::Mamba2";
     struct Resolved {};
 
     Mamba2(const Options& o, Rng& rng, Resolved)
-        : in_proj({.in = o.channels,
-                   .out = 2 * o.inner + 2 * o.groups * o.state + o.ssm_channels / o.head_channels,
-                   .bias = o.bias},
-                  rng.split()),
-          conv1d({.channels = o.ssm_channels + 2 * o.groups * o.state,
-                  .width = o.width,
-                  .bias = o.conv_bias,
-                  .silu = true},
-                 rng.split()),
+        : Base(o, 2 * o.inner + 2 * o.groups * o.state + o.ssm_channels / o.head_channels,
+               o.ssm_channels + 2 * o.groups * o.state, rng),
           dt_bias({o.ssm_channels / o.head_channels}),
           A_log({o.ssm_channels / o.head_channels}),
           D({o.D_per_channel ? o.ssm_channels : o.ssm_channels / o.head_channels}, T(1)),
@@ -242,8 +190,7 @@ private:
                 .epsilon = o.epsilon,
                 .order = o.order,
                 .weight = o.norm}),
-          out_proj({.in = o.inner, .out = o.channels, .bias = o.bias}, rng.split()),
-          options_(o) {
+          out_proj({.in = o.inner, .out = o.channels, .bias = o.bias}, rng.split()) {
         if (o.conv_init > 0.0)
             for (T& w : conv1d.weight.flat())
                 w = static_cast<T>(rng.uniform(-o.conv_init, o.conv_init));
@@ -272,15 +219,14 @@ private:
         BatchView<const T> y;
     };
 
+    [[nodiscard]] std::size_t states() const noexcept { return system().state_size(); }
+    [[nodiscard]] std::size_t scratch() const noexcept {
+        return in_proj.out_channels() + conv_channels() + options_.ssm_channels + options_.inner;
+    }
     [[nodiscard]] std::size_t mlp_channels() const noexcept {
         return options_.inner - options_.ssm_channels;
     }
     [[nodiscard]] std::size_t conv_channels() const noexcept { return conv1d.in_channels(); }
-    [[nodiscard]] static BatchView<T> take(BatchView<const T> u, std::size_t width,
-                                           const Context& context) {
-        const Shape shape{u.batch(), u.length(), width};
-        return {context.workspace.template take<T>(shape.size()).data(), shape};
-    }
     template <class U>
     [[nodiscard]] static U* row_of(BatchView<U> rows, std::size_t row) noexcept {
         return rows.data() + row * rows.channels();
@@ -310,10 +256,10 @@ private:
     }
 
     void infer(BatchView<const T> u, BatchView<T> y, State* state, const Context& context) const {
-        if (u.empty())
-            return;
         const Workspace::Frame frame = context.workspace.frame();
-        const auto rows = [&](std::size_t width) { return take(u, width, context); };
+        const auto rows = [&](std::size_t width) {
+            return detail::take_rows<T>(u, width, context);
+        };
         const BatchView<T> mlp_gate = rows(mlp_channels());
         const BatchView<T> mlp = rows(mlp_channels());
         const BatchView<T> z = rows(options_.ssm_channels);
@@ -326,15 +272,9 @@ private:
 
     void run(BatchView<const T> u, BatchView<T> y, const Rows& rows, State* state,
              const Context& context) const {
-        std::size_t first = 0;
-        for (const BatchView<T>& part : {rows.mlp_gate, rows.mlp, rows.z, rows.xBC, rows.delta}) {
-            detail::linear_part<T>(in_proj, first, u, part, context.workspace);
-            first += part.channels();
-        }
-        if (state == nullptr)
-            conv1d.forward(rows.xBC, rows.c, context);
-        else
-            conv1d.forward(rows.xBC, rows.c, state->conv, context);
+        detail::linear_parts<T>(in_proj, u, {rows.mlp_gate, rows.mlp, rows.z, rows.xBC, rows.delta},
+                                context.workspace);
+        Base::convolve(rows.xBC, rows.c, state, context);
         ssd_forward<T>(system(), input(rows.c, rows.delta), {rows.y.data(), rows.y.channels()},
                        state == nullptr ? nullptr : state->ssm.data(), context);
         combine({rows.mlp_gate, rows.mlp, rows.z, rows.y}, rows.out);
@@ -373,8 +313,8 @@ private:
         const std::size_t mlp = mlp_channels();
         const std::size_t width = options_.ssm_channels;
         const Workspace::Frame frame = context.workspace.frame();
-        const BatchView<T> out = take(dy, options_.inner, context);
-        const BatchView<T> dout = take(dy, options_.inner, context);
+        const BatchView<T> out = detail::take_rows<T>(dy, options_.inner, context);
+        const BatchView<T> dout = detail::take_rows<T>(dy, options_.inner, context);
         const Gated gated{cache.mlp_gate, cache.mlp, cache.z, cache.y};
         combine(gated, out);
         out_proj.backward(out, dy, dout, {}, gradient.out_proj, context);
@@ -420,8 +360,6 @@ private:
         ssd_backward<T>(system(), input(cache.c, cache.delta), {dscan.data(), dscan.channels()},
                         nullptr, to, context);
     }
-
-    Options options_;
 };
 
 }  // namespace ssm

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <initializer_list>
 #include <span>
 
 #include <ssm/core/batch.hpp>
@@ -63,6 +64,38 @@ void linear_part_backward(const Linear<T>& linear, std::size_t first, BatchView<
         math::add_product<T>(dy.matrix(), weight, du.matrix());
     else
         math::product<T>(dy.matrix(), weight, du.matrix());
+}
+
+/// The outputs of a Linear cut into neighbouring parts, which may be empty.
+template <class T, class Stored>
+void linear_parts(const Linear<T, Stored>& linear, BatchView<const T> u,
+                  std::initializer_list<BatchView<T>> parts, Workspace& workspace) {
+    std::size_t first = 0;
+    for (const BatchView<T>& part : parts) {
+        linear_part<T>(linear, first, u, part, workspace);
+        first += part.channels();
+    }
+}
+/// One step of them for every stream.
+template <class T, class Stored>
+void linear_parts_step(const Linear<T, Stored>& linear, std::span<const T> u,
+                       std::initializer_list<BatchView<T>> parts) noexcept {
+    std::size_t first = 0;
+    for (const BatchView<T>& part : parts) {
+        linear_part_step<T>(linear, first, u, part.flat());
+        first += part.channels();
+    }
+}
+/// Adjoint of all of them: adds to the gradient, overwrites du; an empty du is not wanted.
+template <class T>
+void linear_parts_backward(const Linear<T>& linear, BatchView<const T> u,
+                           std::initializer_list<BatchView<T>> dparts, BatchView<T> du,
+                           Linear<T>& gradient, Workspace& workspace) {
+    std::size_t first = 0;
+    for (const BatchView<T>& part : dparts) {
+        linear_part_backward<T>(linear, first, u, part, du, first > 0, gradient, workspace);
+        first += part.channels();
+    }
 }
 
 }  // namespace ssm::detail
