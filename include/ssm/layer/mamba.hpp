@@ -120,7 +120,7 @@ public:
     void step(std::span<const T> u, std::span<T> y, State& state) const noexcept {
         const std::size_t e = options_.inner;
         const std::size_t r = options_.rank;
-        detail::StepRows<T> rows(state.scratch, u.size() / in_channels());
+        detail::StreamRows<T> rows(state.scratch, u.size() / in_channels());
         const BatchView<T> x = rows(e);
         const BatchView<T> z = rows(e);
         const BatchView<T> c = rows(e);

@@ -139,7 +139,7 @@ public:
     }
 
     void step(std::span<const T> u, std::span<T> y, State& state) const noexcept {
-        detail::StepRows<T> rows(state.scratch, u.size() / options_.channels);
+        detail::StreamRows<T> rows(state.scratch, u.size() / options_.channels);
         const Rows r{rows(mlp_channels()),        rows(mlp_channels()), rows(options_.ssm_channels),
                      rows(conv_channels()),       rows(heads()),        rows(conv_channels()),
                      rows(options_.ssm_channels), rows(options_.inner)};

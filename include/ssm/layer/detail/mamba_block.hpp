@@ -34,9 +34,9 @@ struct MambaState {
 
 /// Rows of all streams at one step, taken one after the other from scratch memory.
 template <class T>
-class StepRows {
+class StreamRows {
 public:
-    StepRows(AlignedVector<T>& scratch, std::size_t batch) noexcept
+    StreamRows(AlignedVector<T>& scratch, std::size_t batch) noexcept
         : memory_(scratch.data()), batch_(batch) {}
 
     [[nodiscard]] BatchView<T> operator()(std::size_t width) noexcept {
