@@ -1,8 +1,9 @@
 #include <ssm/math/matrix_vector.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <type_traits>
+#include <limits>
 #include <utility>
 #include <vector>
 

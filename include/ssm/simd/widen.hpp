@@ -17,7 +17,9 @@ namespace detail {
 
 /// A Bfloat16 is the upper half of a float.
 SSM_INLINE Pack<float> load_upper_halves(const Bfloat16* p) noexcept {
-#if defined(__AVX512F__)
+#if !SSM_HAS_VECTORS
+    return static_cast<float>(*p);
+#elif defined(__AVX512F__)
     const __m256i halves = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
     return Pack<float>::of(
         _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16)));
