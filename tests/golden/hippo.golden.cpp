@@ -74,7 +74,8 @@ void compare_legs(GoldenCase& golden, GoldenReport& report, std::size_t copies, 
                    sizes_of_parts(golden.tensor("legs.B").complex()), tolerance);
     Numbers P;
     for (std::size_t copy = 0; copy < copies; ++copy)
-        for (const std::complex<double>& p : init::LegS{}.nplr(modes).P.row(0))
+        const init::Nplr nplr = init::LegS{}.nplr(modes);
+        for (const std::complex<double>& p : nplr.P.row(0))
             P.push_back(p);
     report.compare("legs.P", sizes_of_parts(P), sizes_of_parts(golden.tensor("legs.P").complex()),
                    tolerance);
