@@ -24,6 +24,7 @@
 
 #include "support/catch.hpp"
 #include "support/golden.hpp"
+#include "support/prebuilt_systems.hpp"
 
 namespace {
 

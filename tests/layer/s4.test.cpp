@@ -17,6 +17,7 @@
 
 #include "reference/dplr.hpp"
 #include "support/conformance.hpp"
+#include "support/prebuilt_systems.hpp"
 
 using namespace ssm;
 using ssm_test::check_conformance;

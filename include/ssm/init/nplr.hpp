@@ -39,8 +39,8 @@ struct SkewEigen {
 
 /// A Householder reduction makes K = Q T Q^T tridiagonal without leaving the real numbers. With
 /// d_k = (-i)^k, D^* (-i T) D is real symmetric: zero diagonal, the subdiagonal of T beside it. So
-/// if y is one of its eigenvectors, Q D y is one of -i K. The eigenvectors of A itself must never be
-/// computed: their condition number grows exponentially.
+/// if y is one of its eigenvectors, Q D y is one of -i K; d_k is real or imaginary by turns. The
+/// eigenvectors of A itself must never be computed: their condition number grows exponentially.
 template <class Matrix = Eigen::MatrixXd>
 [[nodiscard]] SkewEigen eigen_of_skew(const std::type_identity_t<Matrix>& K) {
     const Eigen::Index N = K.rows();
@@ -59,8 +59,12 @@ template <class Matrix = Eigen::MatrixXd>
     for (Eigen::Index k = 0; k < N; ++k, power = {power.imag(), -power.real()})
         d(k) = power;
     const Matrix Q = reduced.matrixQ();
-    return {solver.eigenvalues(),
-            Q.template cast<std::complex<double>>() * (d.asDiagonal() * solver.eigenvectors())};
+    SkewEigen result{solver.eigenvalues(), Eigen::MatrixXcd(N, N)};
+    const Matrix real = d.real().asDiagonal() * solver.eigenvectors();
+    result.V.real() = Q * real;
+    const Matrix imag = d.imag().asDiagonal() * solver.eigenvectors();
+    result.V.imag() = Q * imag;
+    return result;
 }
 
 /// Makes the first entry of each column that is not zero positive.
@@ -80,7 +84,7 @@ void fix_phase(Matrix& V) {
 /// conjugation: projections of unit vectors, one after the other.
 template <class Vectors>
 [[nodiscard]] Eigen::MatrixXd real_basis(const Vectors& V) {
-    const Eigen::MatrixXd projection = (V * V.adjoint()).real();
+    const Eigen::MatrixXd projection = V.lazyProduct(V.adjoint()).real();
     Eigen::MatrixXd basis(V.rows(), 0);
     for (Eigen::Index k = 0; k < V.rows() && basis.cols() < V.cols(); ++k) {
         Eigen::VectorXd q = projection.col(k);
@@ -145,8 +149,9 @@ template <hippo::Measure M>
     result.W.imag() = eigen.frequency.head(n).cwiseMin(0.0);
     result.V = eigen.V.leftCols(n);
     detail::fix_phase(result.V);
-    result.P = (result.V.adjoint() * P.transpose()).transpose();
-    result.B = result.V.adjoint() * system.B;
+    using Complex = std::complex<double>;
+    result.P = P.template cast<Complex>().lazyProduct(result.V.conjugate());
+    result.B = result.V.adjoint().lazyProduct(system.B.template cast<Complex>());
     return result;
 }
 
