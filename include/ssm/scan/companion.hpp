@@ -11,6 +11,7 @@
 #include <ssm/core/error.hpp>
 #include <ssm/core/parallel.hpp>
 #include <ssm/discretize/companion.hpp>
+#include <ssm/scan/check.hpp>
 #include <ssm/scan/real_state.hpp>
 #include <ssm/scan/segments.hpp>
 #include <ssm/simd/pack.hpp>
@@ -78,7 +79,7 @@ public:
     /// Aliasing  y may be u exactly if there is one head
     void forward(BatchView<const T> u, std::span<const T> skip, BatchView<T> y, State& state,
                  const Context& context) const {
-        check(u, skip, y, state, context);
+        detail::check_stream("ssm::CompanionStream", shape_, u, skip.size(), y, state, context);
         if (u.empty())
             return;
         parallel_for(
@@ -91,20 +92,6 @@ public:
     }
 
 private:
-    void check(BatchView<const T> u, std::span<const T> skip, BatchView<T> y, const State& state,
-               const Context& context) const {
-        constexpr const char* what = "ssm::CompanionStream";
-        require<ShapeError>(u.channels() == shape_.channels, what, ": input has ", u.channels(),
-                            " channels, expected ", shape_.channels);
-        require_shape("ssm::CompanionStream: output", y.shape(),
-                      {u.batch(), u.length(), shape_.heads * shape_.channels});
-        require<ShapeError>(skip.empty() || skip.size() == y.channels(), what, ": skip has ",
-                            skip.size(), " numbers, expected ", y.channels());
-        require<ShapeError>(state.fits(shape_, u.batch()), what, ": the state is not one of ",
-                            u.batch(), " streams of this system");
-        context.check(u.shape());
-    }
-
     void run(std::size_t b, std::size_t h, BatchView<const T> u, std::span<const T> skip,
              BatchView<T> y, State& state, const Context& context) const noexcept {
         T* const x = state.row(b, h);
