@@ -142,7 +142,6 @@
 #include <ssm/scan/channel_stream.hpp>
 #include <ssm/scan/check.hpp>
 #include <ssm/scan/companion.hpp>
-#include <ssm/scan/companion_state.hpp>
 #include <ssm/scan/dense.hpp>
 #include <ssm/scan/diagonal.hpp>
 #include <ssm/scan/diagonal_backward.hpp>
