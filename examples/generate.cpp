@@ -3,6 +3,8 @@
 //
 //   generate mamba-130m-hf "The capital of France is" --temperature 0.7 --top-p 0.9
 //
+// A token takes as long as reading all weights from memory does: `--weights bfloat16` makes that half.
+//
 // Without arguments it runs a tiny model of random weights.
 //
 // Quick run: --tokens 16
@@ -36,6 +38,7 @@ struct Settings {
               .top_p = options.get("top-p", 1.0, "only the likeliest tokens of this probability"),
               .min_p = options.get("min-p", 0.0, "only tokens of this share of the likeliest"),
               .repetition_penalty = options.get("penalty", 1.0, "for repetitions")},
+          weights(options.get<std::string>("weights", "float", "float or bfloat16")),
           threads(options.get<std::size_t>("threads", 0, "threads, 0 for all")),
           seed(options.get("seed", 0U, "random numbers")) {
         options.done();
@@ -45,6 +48,7 @@ struct Settings {
     std::string prompt;
     std::size_t tokens;
     ssm::SamplingOptions sampling;
+    std::string weights;
     std::size_t threads;
     unsigned seed;
 };
@@ -68,6 +72,15 @@ double peak_memory() {
 #else
     return 0.0;
 #endif
+}
+
+template <class Model>
+std::size_t weight_bytes(const Model& model) {
+    std::size_t bytes = 0;
+    ssm::visit([&bytes](auto, const ssm::WeightTraits&,
+                        const auto& weight) { bytes += weight.flat().size_bytes(); },
+               model);
+    return bytes;
 }
 
 template <class Model, class Tokenizer>
@@ -97,7 +110,7 @@ void generate(const Model& model, const Tokenizer& tokenizer,
                 text.finish().c_str(), prompt.size(), static_cast<double>(prompt.size()) / read,
                 count, static_cast<double>(count) / written);
     std::printf("peak memory %.0f MB, of which weights %.0f MB\n", peak_memory(),
-                static_cast<double>(ssm::parameter_count(model) * sizeof(float)) / 1048576.0);
+                static_cast<double>(weight_bytes(model)) / 1048576.0);
 }
 
 template <class Mixer>
@@ -113,13 +126,26 @@ void run_with(const ssm::HuggingFaceConfig& config, const Settings& settings) {
         generate(model, ssm::ByteTokenizer(), config.stops, settings);
 }
 
-int run(const Settings& settings) {
-    ssm::set_threads(settings.threads);
+/// `Stored` is the type in which large matrices are kept; all is computed in float.
+template <class Stored>
+void run_stored_as(const Settings& settings) {
     const ssm::HuggingFaceConfig config = ssm::read_hugging_face_config(settings.folder);
     if (config.family == ssm::ModelFamily::mamba2)
-        run_with<ssm::Mamba2<float>>(config, settings);
+        run_with<ssm::Mamba2<float, Stored>>(config, settings);
     else
-        run_with<ssm::Mamba<float>>(config, settings);
+        run_with<ssm::Mamba<float, Stored>>(config, settings);
+}
+
+int run(const Settings& settings) {
+    ssm::set_threads(settings.threads);
+    if (settings.weights == "bfloat16") {
+        run_stored_as<ssm::Bfloat16>(settings);
+    } else if (settings.weights == "float") {
+        run_stored_as<float>(settings);
+    } else {
+        std::fprintf(stderr, "--weights is float or bfloat16\n");
+        return 2;
+    }
     return 0;
 }
 

@@ -134,16 +134,28 @@ void check_generation(const Model& model, GoldenCase& golden, GoldenReport& repo
         report.check(margin > 0.0, "the likeliest token is the only one");
 }
 
-template <template <class> class Mixer>
+/// `Double` and `Single` compute in these types.
+template <class Double, class Single>
 void check_model(GoldenCase& golden, GoldenReport& report) {
     const auto folder = golden.path.parent_path();
     const ssm::Batch<Token> tokens = tokens_of(golden.tensor("input_ids"));
-    const auto model = ssm::load_hugging_face<Mixer<double>>(folder);
+    const auto model = ssm::load_hugging_face<Double>(folder);
     check_logits(model, tokens, "logits", tolerance, report);
     check_hidden_states(model, tokens, report);
     check_training(model, tokens, golden, report);
     check_generation(model, golden, report);
-    const auto single = ssm::load_hugging_face<Mixer<float>>(folder);
+    const auto single = ssm::load_hugging_face<Single>(folder);
+    check_logits(single, tokens, "logits_f32", single_tolerance, report);
+    check_generation(single, golden, report);
+}
+
+/// Weights that are bfloat16 in the file are used as they are: nothing is rounded but what is computed.
+void check_stored_as_bfloat16(GoldenCase& golden, GoldenReport& report) {
+    const auto folder = golden.path.parent_path();
+    const ssm::Batch<Token> tokens = tokens_of(golden.tensor("input_ids"));
+    const auto model = ssm::load_hugging_face<ssm::Mamba<double, ssm::Bfloat16>>(folder);
+    check_logits(model, tokens, "logits", tolerance, report);
+    const auto single = ssm::load_hugging_face<ssm::Mamba<float, ssm::Bfloat16>>(folder);
     check_logits(single, tokens, "logits_f32", single_tolerance, report);
     check_generation(single, golden, report);
 }
@@ -155,11 +167,13 @@ TEST_CASE("golden.lm") {
         switch (ssm::read_hugging_face_config(golden.path.parent_path()).family) {
             case ssm::ModelFamily::mamba:
             case ssm::ModelFamily::falcon_mamba:
-                check_model<ssm::Mamba>(golden, report);
+                check_model<ssm::Mamba<double>, ssm::Mamba<float>>(golden, report);
                 break;
             case ssm::ModelFamily::mamba2:
-                check_model<ssm::Mamba2>(golden, report);
+                check_model<ssm::Mamba2<double>, ssm::Mamba2<float>>(golden, report);
                 break;
         }
+        if (golden.path.parent_path().filename() == "mamba_bf16")
+            check_stored_as_bfloat16(golden, report);
     });
 }

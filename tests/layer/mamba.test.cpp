@@ -6,6 +6,7 @@
 #include <ssm/core/concepts.hpp>
 #include <ssm/core/error.hpp>
 #include <ssm/core/rng.hpp>
+#include <ssm/math/small_float.hpp>
 
 #include "support/conformance.hpp"
 
@@ -13,6 +14,8 @@ using namespace ssm;
 using ssm_test::check_conformance;
 
 static_assert(StreamingLayer<Mamba<float>> && TrainableLayer<Mamba<float>>);
+using Rounded = Mamba<float, Bfloat16>;
+static_assert(StreamingLayer<Rounded> && !TrainableLayer<Rounded>);
 
 TEST_CASE("Mamba keeps every promise of a layer") {
     const MambaNorm norm = GENERATE(MambaNorm::none, MambaNorm::plain, MambaNorm::learned);
@@ -26,6 +29,10 @@ TEST_CASE("Mamba keeps every promise of a layer") {
 
 TEST_CASE("Mamba in float keeps every promise too") {
     check_conformance(Mamba<float>({.channels = 9, .state = 16}, Rng(3)));
+}
+
+TEST_CASE("Mamba with matrices rounded to Bfloat16 keeps the promises of a layer for inference") {
+    check_conformance(Rounded({.channels = 9, .norm = MambaNorm::learned}, Rng(3)));
 }
 
 TEST_CASE("Mamba begins with A = -(1, ..., N) and time steps in their range") {

@@ -6,6 +6,7 @@
 #include <ssm/core/concepts.hpp>
 #include <ssm/core/error.hpp>
 #include <ssm/core/rng.hpp>
+#include <ssm/math/small_float.hpp>
 
 #include "support/conformance.hpp"
 
@@ -14,6 +15,8 @@ using ssm_test::check_conformance;
 using ssm_test::with_noise;
 
 static_assert(StreamingLayer<Mamba2<float>> && TrainableLayer<Mamba2<float>>);
+using Rounded = Mamba2<float, Bfloat16>;
+static_assert(StreamingLayer<Rounded> && !TrainableLayer<Rounded>);
 
 TEST_CASE("Mamba2 keeps every promise of a layer") {
     Mamba2<double>::Options options{.channels = 6, .state = 3, .head_channels = 3};
@@ -39,6 +42,10 @@ TEST_CASE("Mamba2 keeps every promise of a layer") {
 
 TEST_CASE("Mamba2 in float keeps every promise too") {
     check_conformance(Mamba2<float>({.channels = 8, .state = 16, .head_channels = 16}, Rng(3)));
+}
+
+TEST_CASE("Mamba2 with matrices rounded to Bfloat16 keeps the promises of a layer for inference") {
+    check_conformance(Rounded({.channels = 8, .state = 16, .head_channels = 8}, Rng(3)));
 }
 
 TEST_CASE("Mamba2 begins with decays and time steps in their ranges") {

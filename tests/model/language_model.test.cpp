@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -5,8 +6,13 @@
 #include <string_view>
 #include <vector>
 
+#include <ssm/core/weights.hpp>
 #include <ssm/io/checkpoint.hpp>
+#include <ssm/io/load.hpp>
+#include <ssm/io/save.hpp>
+#include <ssm/layer/mamba.hpp>
 #include <ssm/layer/s4d.hpp>
+#include <ssm/math/small_float.hpp>
 #include <ssm/model/language_model.hpp>
 
 #include "support/conformance.hpp"
@@ -18,6 +24,10 @@ using namespace ssm;
 using Model = LanguageModel<S4D<double>>;
 
 static_assert(check_streaming<Model>() && check_trainable<Model>());
+
+using Full = LanguageModel<Mamba<float>>;
+using Rounded = LanguageModel<Mamba<float, Bfloat16>>;
+static_assert(check_streaming<Rounded>() && !TrainableLayer<Rounded>);
 
 namespace {
 
@@ -32,6 +42,21 @@ Batch<std::int32_t> some_tokens(std::size_t batch, std::size_t length) {
     for (std::int32_t& token : tokens.view().flat())
         token = static_cast<std::int32_t>(rng.below(8));
     return tokens;
+}
+
+template <class M>
+Batch<float> logits_of(const M& model, const Batch<std::int32_t>& tokens) {
+    Workspace workspace;
+    Batch<float> logits(tokens.batch(), tokens.length(), model.out_channels());
+    model.forward(tokens, logits, workspace);
+    return logits;
+}
+
+float largest_difference(const Batch<float>& a, const Batch<float>& b) {
+    float largest = 0.0F;
+    for (std::size_t i = 0; i < a.view().size(); ++i)
+        largest = std::max(largest, std::abs(a.data()[i] - b.data()[i]));
+    return largest;
 }
 
 }  // namespace
@@ -110,6 +135,55 @@ TEST_CASE("a stream of a language model goes on from a file as if it had never s
     other.add("stream", fewer);
     CHECK_THROWS_AS(other.load(folder / "stream"), FileError);
     CHECK(fewer == before);
+}
+
+TEST_CASE(
+    "a language model of rounded weights is the one that has their values, in half of the memory") {
+    const bool tied = GENERATE(true, false);
+    Full full({.tokens = 8, .width = 12, .depth = 2, .tied = tied}, {.state = 4}, Rng(3));
+    const Rounded rounded(full);
+    ssm_test::check_conformance(rounded);
+    visit(
+        [](std::string_view name, const WeightTraits&, const auto& weight, const auto& original) {
+            INFO(name);
+            using Number = typename std::remove_cvref_t<decltype(weight)>::value_type;
+            CHECK((sizeof(Number) == 2) ==
+                  (name.ends_with("proj.weight") || name.ends_with("head.weight") ||
+                   name.ends_with("embeddings.weight")));
+            for (std::size_t i = 0; i < weight.size(); ++i)
+                CHECK(static_cast<float>(weight[i]) ==
+                      static_cast<float>(static_cast<Number>(original[i])));
+        },
+        rounded, full);
+
+    const Batch<std::int32_t> tokens = some_tokens(2, 20);
+    const Batch<float> logits = logits_of(rounded, tokens);
+    const float size = largest_difference(logits, Batch<float>(logits.shape()));
+    CHECK(largest_difference(logits, logits_of(full, tokens)) < 0.02F * size);
+    copy_weights(rounded, full);
+    CHECK(largest_difference(logits, logits_of(full, tokens)) < 1e-5F * size);
+
+    const ssm_test::TemporaryFolder folder;
+    save(rounded, folder / "model.safetensors");
+    CHECK(Safetensors(folder / "model.safetensors").entry("backbone.embeddings.weight").dtype ==
+          Dtype::bf16);
+    Rounded loaded({.tokens = 8, .width = 12, .depth = 2, .tied = tied}, {.state = 4});
+    load(loaded, folder / "model.safetensors");
+    CHECK(largest_difference(logits, logits_of(loaded, tokens)) == 0.0F);
+}
+
+TEST_CASE("decoding takes no memory, however long the text") {
+    const Rounded model({.tokens = 8, .width = 12, .depth = 2}, {.state = 4});
+    auto stream = model.rest_state();
+    std::vector<float> logits(8);
+    std::vector<std::int32_t> token{1};
+    const ssm_test::AllocationCounter allocations;
+    for (int i = 0; i < 3000; ++i) {
+        model.step(token, logits, stream);
+        token[0] = static_cast<std::int32_t>(std::max_element(logits.begin(), logits.end()) -
+                                             logits.begin());
+    }
+    CHECK(allocations.count() == 0);
 }
 
 TEST_CASE("a language model with sizes of zero is refused, and so are unknown tokens") {

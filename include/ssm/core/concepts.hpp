@@ -15,6 +15,24 @@ namespace ssm {
 template <class L>
 using value_t = typename L::value_type;
 
+namespace detail {
+template <class L>
+struct StoredType {
+    using type = typename L::value_type;
+};
+template <class L>
+requires requires {
+    typename L::stored_type;
+}
+struct StoredType<L> {
+    using type = typename L::stored_type;
+};
+}  // namespace detail
+
+/// Number type in which a layer keeps its matrices: that of its outputs, or what its `stored_type` says.
+template <class L>
+using stored_t = typename detail::StoredType<L>::type;
+
 /// Number type of a layer's input: the same, or `std::int32_t` for layers that read token ids.
 template <class L>
 using input_t = typename L::input_type;
@@ -178,7 +196,9 @@ template <class L>
 consteval bool check_trainable() {
     static_assert(check_layer<L>());
     static_assert(detail::HasCache<L>,
-                  "ssm: a trainable layer has a Cache and forward(u, y, cache, context) const");
+                  "ssm: this layer cannot be trained (it is for inference alone, as layers are that "
+                  "store their weights in another type than they compute in, or a part of it is): "
+                  "a trainable layer has a Cache and forward(u, y, cache, context) const");
     static_assert(detail::HasBackward<L>,
                   "ssm: a trainable layer has backward(u, dy, du, cache, gradient, context) const");
     return TrainableLayer<L>;

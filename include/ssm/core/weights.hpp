@@ -67,14 +67,29 @@ template <class Value, class... Values>
 template <class L>
 [[nodiscard]] L zeros_like(const L& layer) {
     L result = layer;
-    visit([](std::string_view, const WeightTraits&, auto& weight) { weight.fill(0); }, result);
+    visit([](std::string_view, const WeightTraits&, auto& weight) { weight.fill({}); }, result);
     return result;
 }
 
 /// Sets all weights (of a gradient) to zero.
 template <class L>
 void set_zero(L& layer) {
-    visit([](std::string_view, const WeightTraits&, auto& weight) { weight.fill(0); }, layer);
+    visit([](std::string_view, const WeightTraits&, auto& weight) { weight.fill({}); }, layer);
+}
+
+/// Copies all weights to a value of the same sizes that may keep them in another number type, such as Bfloat16:
+/// rounded to nearest.
+///
+/// Errors    ShapeError when a weight differs in shape; those before it are copied then
+template <class From, class To>
+void copy_weights(const From& from, To& to) {
+    visit(
+        [](std::string_view, const WeightTraits&, const auto& source, auto& target) {
+            using Target = typename std::remove_reference_t<decltype(target)>::value_type;
+            for (std::size_t i = 0; i < source.size(); ++i)
+                target[i] = static_cast<Target>(static_cast<double>(source[i]));
+        },
+        from, to);
 }
 
 /// Number of trained numbers; a complex weight counts twice.

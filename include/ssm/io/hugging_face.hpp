@@ -28,10 +28,10 @@ namespace detail {
 template <class Mixer>
 struct HuggingFaceMixer;
 
-template <class T>
-struct HuggingFaceMixer<Mamba<T>> {
+template <class T, class Stored>
+struct HuggingFaceMixer<Mamba<T, Stored>> {
     static bool reads(ModelFamily family) { return family != ModelFamily::mamba2; }
-    static typename Mamba<T>::Options options(const HuggingFaceConfig& config) {
+    static MambaOptions options(const HuggingFaceConfig& config) {
         return {
             .channels = config.model.width,
             .state = config.state,
@@ -57,10 +57,10 @@ struct HuggingFaceMixer<Mamba<T>> {
     }
 };
 
-template <class T>
-struct HuggingFaceMixer<Mamba2<T>> {
+template <class T, class Stored>
+struct HuggingFaceMixer<Mamba2<T, Stored>> {
     static bool reads(ModelFamily family) { return family == ModelFamily::mamba2; }
-    static typename Mamba2<T>::Options options(const HuggingFaceConfig& config) {
+    static Mamba2Options options(const HuggingFaceConfig& config) {
         return {.channels = config.model.width,
                 .state = config.state,
                 .head_channels = config.head_width,
@@ -126,7 +126,8 @@ inline void check_tied_head(const Safetensors& file, const std::string& embeddin
 ///
 ///     const auto model = ssm::load_hugging_face<ssm::Mamba<float>>("mamba-130m-hf");
 ///
-/// `Mamba<T>` reads models of type mamba and falcon_mamba, `Mamba2<T>` those of type mamba2.
+/// `Mamba<T>` reads models of type mamba and falcon_mamba, `Mamba2<T>` those of type mamba2; `Mamba<float, Bfloat16>`
+/// keeps BF16 weights as they are and rounds others.
 ///
 /// Errors    FileError that names file and tensor, or file and key: for a config that is not supported,
 ///           for tensors that are missing, not expected, of another shape than config.json says, and for

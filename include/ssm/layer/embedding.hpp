@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -25,12 +26,14 @@ namespace ssm {
 /// Errors    ValueError for zero sizes and, before anything is written, for an id that is out of range. `step`
 ///           cannot raise: it makes NaN of such an id
 /// Cost      one copy
-template <class T>
-class Embedding : public StatelessLayer<Embedding<T>, T, std::int32_t> {
-    using Base = StatelessLayer<Embedding<T>, T, std::int32_t>;
+template <class T, class Stored = T>
+class Embedding : public StatelessLayer<Embedding<T, Stored>, T, std::int32_t> {
+    using Base = StatelessLayer<Embedding<T, Stored>, T, std::int32_t>;
     using Token = std::int32_t;
 
 public:
+    using stored_type = Stored;
+    static constexpr bool trains = std::same_as<T, Stored>;  ///< else for inference alone
     using typename Base::State;
     struct Options {
         std::size_t tokens = 0;
@@ -44,8 +47,8 @@ public:
         require<ValueError>(options.tokens > 0 && options.channels > 0,
                             "ssm::Embedding: tokens = ", options.tokens,
                             " and channels = ", options.channels, " must be positive");
-        for (T& w : weight.flat())
-            w = static_cast<T>(options.deviation * rng.normal());
+        for (Stored& w : weight.flat())
+            w = static_cast<Stored>(options.deviation * rng.normal());
     }
 
     [[nodiscard]] std::size_t in_channels() const noexcept { return 1; }
@@ -58,7 +61,8 @@ public:
         require_tokens(u);
         step_rows(u.flat(), y.data());
     }
-    void forward(BatchView<const Token> u, BatchView<T> y, Cache&, const Context& context) const {
+    void forward(BatchView<const Token> u, BatchView<T> y, Cache&,
+                 const Context& context) const requires trains {
         forward(u, y, context);
     }
     void step(std::span<const Token> u, std::span<T> y, State&) const noexcept {
@@ -66,7 +70,7 @@ public:
     }
     /// Token ids have no gradient: `du` is for the layer concept and must be empty.
     void backward(BatchView<const Token> u, BatchView<const T> dy, BatchView<T> du, const Cache&,
-                  Embedding& gradient, const Context& context) const {
+                  Embedding& gradient, const Context& context) const requires trains {
         require_forward("ssm::Embedding", *this, u, dy, context);
         require<ValueError>(du.data() == nullptr, "ssm::Embedding: token ids have no gradient");
         require_tokens(u);
@@ -86,7 +90,7 @@ public:
         visitor("weight", WeightTraits{}, layers.weight...);
     }
 
-    Tensor<T> weight;
+    Tensor<Stored> weight;
 
 private:
     static std::size_t row_of(Token token) noexcept { return static_cast<std::size_t>(token); }
@@ -106,7 +110,9 @@ private:
         const std::size_t channels = out_channels();
         for (const Token token : u) {
             if (knows(token))
-                std::copy_n(weight.data() + row_of(token) * channels, channels, y);
+                std::transform(weight.data() + row_of(token) * channels,
+                               weight.data() + (row_of(token) + 1) * channels, y,
+                               [](Stored w) { return static_cast<T>(w); });
             else
                 std::fill_n(y, channels, std::numeric_limits<T>::quiet_NaN());
             y += channels;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cmath>
+#include <concepts>
 #include <cstddef>
 #include <span>
 
@@ -15,21 +16,27 @@
 #include <ssm/layer/detail/row_sums.hpp>
 #include <ssm/layer/stateless.hpp>
 #include <ssm/math/product.hpp>
+#include <ssm/math/weight_product.hpp>
 
 namespace ssm {
 
 /// y = W u + b at every step.
+///
+/// `Linear<float, Bfloat16>` keeps W rounded to 16 bits and computes in float: single steps, which take as long as
+/// reading W does, in half of the time. It is for inference alone.
 ///
 /// Shapes    u (batch, L, in) -> y (batch, L, out); weight (out, in), bias (out)
 /// Initial   W and b uniform in +-1/sqrt(in), as torch.nn.Linear
 /// Cost      2 in out flops a row, as one matrix product over all rows
 /// Aliasing  none of the arguments may overlap
 /// Errors    ShapeError for views that do not fit; ValueError for zero widths
-template <class T>
-class Linear : public StatelessLayer<Linear<T>, T> {
-    using Base = StatelessLayer<Linear<T>, T>;
+template <class T, class Stored = T>
+class Linear : public StatelessLayer<Linear<T, Stored>, T> {
+    using Base = StatelessLayer<Linear<T, Stored>, T>;
 
 public:
+    using stored_type = Stored;
+    static constexpr bool trains = std::same_as<T, Stored>;
     using typename Base::State;
     struct Options {
         std::size_t in = 0;
@@ -44,8 +51,8 @@ public:
                             "ssm::Linear: widths in = ", options.in, " and out = ", options.out,
                             " must be positive");
         const double bound = 1.0 / std::sqrt(static_cast<double>(options.in));
-        for (T& w : weight.flat())
-            w = static_cast<T>(rng.uniform(-bound, bound));
+        for (Stored& w : weight.flat())
+            w = static_cast<Stored>(rng.uniform(-bound, bound));
         for (T& b : bias.flat())
             b = static_cast<T>(rng.uniform(-bound, bound));
     }
@@ -58,28 +65,20 @@ public:
         require_forward("ssm::Linear", *this, u, y, context);
         if (u.empty())
             return;
-        math::product_transposed<T>(u.matrix(), weight.matrix(),
-                                    bias.empty() ? nullptr : bias.data(), y.matrix());
+        math::weight_product<T>(u.matrix(), weight.data(), bias.empty() ? nullptr : bias.data(),
+                                y.matrix(), context.workspace);
     }
-    void forward(BatchView<const T> u, BatchView<T> y, Cache&, const Context& context) const {
+    void forward(BatchView<const T> u, BatchView<T> y, Cache&,
+                 const Context& context) const requires trains {
         forward(u, y, context);
     }
     void step(std::span<const T> u, std::span<T> y, State&) const noexcept {
-        const std::size_t in = in_channels();
-        const std::size_t out = out_channels();
-        for (std::size_t b = 0; b * in < u.size(); ++b) {
-            const Eigen::Map<const Eigen::VectorX<T>> row(u.data() + b * in,
-                                                          static_cast<Eigen::Index>(in));
-            Eigen::Map<Eigen::VectorX<T>> result(y.data() + b * out,
-                                                 static_cast<Eigen::Index>(out));
-            result.noalias() = weight.matrix() * row;
-            if (!bias.empty())
-                result += Eigen::Map<const Eigen::VectorX<T>>(bias.data(),
-                                                              static_cast<Eigen::Index>(out));
-        }
+        math::matrix_vector<T>(weight.data(), out_channels(), in_channels(), u.data(),
+                               u.size() / in_channels(), bias.empty() ? nullptr : bias.data(),
+                               y.data());
     }
     void backward(BatchView<const T> u, BatchView<const T> dy, BatchView<T> du, const Cache&,
-                  Linear& gradient, const Context& context) const {
+                  Linear& gradient, const Context& context) const requires trains {
         require_backward("ssm::Linear", *this, u, dy, du, context);
         if (u.empty())
             return;
@@ -103,7 +102,7 @@ public:
             visitor("bias", WeightTraits{.weight_decay = 0.0}, layers.bias...);
     }
 
-    Tensor<T> weight;
+    Tensor<Stored> weight;
     Tensor<T> bias;  ///< empty without bias
 };
 

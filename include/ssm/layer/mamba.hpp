@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <concepts>
 #include <cstddef>
 #include <span>
 
@@ -17,30 +18,23 @@
 #include <ssm/layer/conv1d.hpp>
 #include <ssm/layer/detail/dt_init.hpp>
 #include <ssm/layer/detail/linear_parts.hpp>
+#include <ssm/layer/detail/mamba_block.hpp>
 #include <ssm/layer/detail/row_norm.hpp>
 #include <ssm/layer/linear.hpp>
+#include <ssm/layer/mamba_options.hpp>
 #include <ssm/math/product.hpp>
+#include <ssm/math/weight_product.hpp>
 #include <ssm/scan/selective.hpp>
 
 namespace ssm {
-
-/// How delta, B and C are normalised (RMS) before they are used.
-enum class MambaNorm {
-    none,     ///< Mamba
-    plain,    ///< without weights: Falcon-Mamba
-    learned,  ///< with weights dt_layernorm, b_layernorm, c_layernorm: Jamba
-};
-
-/// How the weight of `dt_proj` begins.
-enum class DtProjInit {
-    random,    ///< uniform in +-scale / sqrt(rank)
-    constant,  ///< scale / sqrt(rank)
-};
 
 /// The Mamba-1 block:
 ///
 ///   [x, z] = in_proj(u)          c = silu(conv1d(x))        [r, B, C] = x_proj(c)
 ///   y = out_proj(S6(c))          S6: the selective scan with delta = W_dt r, A = -exp(A_log), D, and gate z
+///
+/// `Mamba<float, Bfloat16>` keeps the four matrices rounded to 16 bits and computes in float: it is for inference
+/// alone, and its steps take half of the time.
 ///
 /// Shapes    u (batch, L, channels) -> y the same; E = expand channels, N states, rank R;
 ///           in_proj (2 E, channels), x_proj (R + 2 N, E), dt_proj (E, R), out_proj (channels, E), D (E);
@@ -51,73 +45,25 @@ enum class DtProjInit {
 /// Errors    ValueError for sizes of zero
 /// Cost      2 E (3 channels + R + N) multiply-adds a step in matrix products, and the scan. Training keeps
 ///           5 E + 2 R + 4 N + E N / 16 numbers a step
-/// Real time step: no allocation, no lock, bounded time
+/// Real time step: no allocation, no lock, bounded time; on one thread, but for matrices of tens of megabytes (see
+///           `set_least_parallel_work`)
 /// Source    Gu and Dao 2023; Zuo et al. 2024 (Falcon-Mamba); Lieber et al. 2024 (Jamba)
-template <class T>
-class Mamba {
+template <class T, class Stored = T>
+class Mamba : public detail::MambaBlock<Mamba<T, Stored>, T, Stored, MambaOptions> {
+    using Base = detail::MambaBlock<Mamba<T, Stored>, T, Stored, MambaOptions>;
+    friend Base;
+
 public:
-    using value_type = T;
-    using input_type = T;
-    struct Options {
-        std::size_t channels = 0;  ///< d_model
-        std::size_t state = 16;    ///< d_state, N
-        std::size_t width = 4;     ///< d_conv
-        std::size_t expand = 2;
-        std::size_t inner = 0;  ///< E; 0: expand channels
-        std::size_t rank = 0;   ///< dt_rank, R; 0: channels / 16, rounded up
-        bool bias = false;      ///< of in_proj and out_proj
-        bool conv_bias = true;
-        MambaNorm norm = MambaNorm::none;
-        double epsilon = 1e-6;  ///< of the norm
-        SelectiveTimescale timescale{};
-        DtProjInit dt_init = DtProjInit::random;
-        double dt_scale = 1.0;
-    };
+    using Base::conv1d;
+    using Base::forward;
+    using Base::in_channels;
+    using Base::in_proj;
+    using Base::trains;
+    using typename Base::Options;
+    using typename Base::State;
 
     explicit Mamba(const Options& options, Rng rng = Rng())
-        : Mamba(resolved(options), rng, Resolved{}) {}
-
-    [[nodiscard]] std::size_t in_channels() const noexcept { return options_.channels; }
-    [[nodiscard]] std::size_t out_channels() const noexcept { return options_.channels; }
-    /// Options with `inner` and `rank` filled in.
-    [[nodiscard]] const Options& options() const noexcept { return options_; }
-
-    /// What a stream remembers.
-    struct State {
-        typename Conv1d<T>::State conv;
-        AlignedVector<T> ssm;      ///< (batch, N, E)
-        AlignedVector<T> scratch;  ///< of `step`, which must not allocate: nothing remembered
-
-        friend bool operator==(const State& a, const State& b) {
-            return a.conv == b.conv && a.ssm == b.ssm;
-        }
-
-        template <class Visitor, class... States>
-        static void visit_numbers(Visitor&& visitor, States&... states) {
-            visitor("conv", states.conv...);
-            visitor("ssm", states.ssm...);
-        }
-    };
-    [[nodiscard]] State rest_state(std::size_t batch = 1) const {
-        const auto& o = options_;
-        State state;
-        state.conv = conv1d.rest_state(batch);
-        state.ssm.resize(batch * o.state * o.inner);
-        state.scratch.resize(batch * (4 * o.inner + 2 * o.rank + 2 * o.state));
-        return state;
-    }
-
-    void forward(BatchView<const T> u, BatchView<T> y, const Context& context) const {
-        require_forward("ssm::Mamba", *this, u, y, context);
-        infer(u, y, nullptr, context);
-    }
-    void forward(BatchView<const T> u, BatchView<T> y, State& state, const Context& context) const {
-        require_forward("ssm::Mamba", *this, u, y, context);
-        require<ShapeError>(state.ssm.size() == u.batch() * options_.state * options_.inner,
-                            "ssm::Mamba: the state was not made by this layer for ", u.batch(),
-                            " streams");
-        infer(u, y, &state, context);
-    }
+        : Mamba(detail::resolved(options), rng, Resolved{}) {}
 
     /// What the training forward keeps; delta is computed again.
     struct Cache {
@@ -129,13 +75,14 @@ public:
         Batch<T> maps;  ///< r, B, C as they are used
         SelectiveCheckpoints<T> checkpoints;
     };
-    void forward(BatchView<const T> u, BatchView<T> y, Cache& cache, const Context& context) const {
-        require_forward("ssm::Mamba", *this, u, y, context);
+    void forward(BatchView<const T> u, BatchView<T> y, Cache& cache,
+                 const Context& context) const requires trains {
+        require_forward(name, *this, u, y, context);
         for (Batch<T>* batch : {&cache.x, &cache.z, &cache.c, &cache.y})
-            batch->resize(inner_shape(u));
-        cache.maps.resize(maps_shape(u));
+            batch->resize({u.batch(), u.length(), options_.inner});
+        cache.maps.resize({u.batch(), u.length(), maps_width()});
         if (options_.norm != MambaNorm::none)
-            cache.raw.resize(maps_shape(u));
+            cache.raw.resize(cache.maps.shape());
         if (u.empty())
             return;
         run(u, y,
@@ -145,18 +92,18 @@ public:
     }
 
     void backward(BatchView<const T> u, BatchView<const T> dy, BatchView<T> du, const Cache& cache,
-                  Mamba& gradient, const Context& context) const {
-        require_backward("ssm::Mamba", *this, u, dy, du, context);
+                  Mamba& gradient, const Context& context) const requires trains {
+        require_backward(name, *this, u, dy, du, context);
         if (u.empty())
             return;
         const Workspace::Frame frame = context.workspace.frame();
-        const auto inner = [&] { return take(inner_shape(u), context); };
+        const auto inner = [&] { return take_inner(u, context); };
         const BatchView<T> dscan = inner();
         out_proj.backward(cache.y, dy, dscan, {}, gradient.out_proj, context);
 
         const BatchView<T> dc = inner();
         const BatchView<T> dz = inner();
-        const BatchView<T> dmaps = take(maps_shape(u), context);
+        const BatchView<T> dmaps = take_maps(u, context);
         scan_backward(cache, dscan, dc, dz, dmaps, gradient, context);
         if (options_.norm != MambaNorm::none)
             norm_backward(cache.raw, dmaps, gradient);
@@ -166,101 +113,70 @@ public:
 
         const BatchView<T> dx = dscan;
         conv1d.backward(cache.x, dc, dx, {}, gradient.conv1d, context);
-        detail::linear_part_backward<T>(in_proj, 0, u, dx, du, false, gradient.in_proj,
-                                        context.workspace);
-        detail::linear_part_backward<T>(in_proj, options_.inner, u, dz, du, true, gradient.in_proj,
-                                        context.workspace);
+        detail::linear_parts_backward<T>(in_proj, u, {dx, dz}, du, gradient.in_proj,
+                                         context.workspace);
     }
 
     void step(std::span<const T> u, std::span<T> y, State& state) const noexcept {
-        const std::size_t n = options_.state;
         const std::size_t e = options_.inner;
         const std::size_t r = options_.rank;
-        const std::size_t batch = u.size() / in_channels();
-        T* memory = state.scratch.data();
-        const auto piece = [&](std::size_t numbers) {
-            const std::span<T> taken(memory, batch * numbers);
-            memory += taken.size();
-            return taken;
-        };
-        const std::span<T> x = piece(e);
-        const std::span<T> z = piece(e);
-        const std::span<T> c = piece(e);
-        const std::span<T> delta = piece(e);
-        const std::span<T> maps = piece(r + 2 * n);
-        const std::span<T> rows = piece(r);
-        detail::linear_part_step<T>(in_proj, 0, u, x);
-        detail::linear_part_step<T>(in_proj, e, u, z);
-        conv1d.step(x, c, state.conv);
-        detail::linear_part_step<T>(x_proj, 0, c, maps);
-        for (std::size_t b = 0; b < batch; ++b) {
-            T* row = maps.data() + b * (r + 2 * n);
+        detail::StreamRows<T> rows(state.scratch, u.size() / in_channels());
+        const BatchView<T> x = rows(e);
+        const BatchView<T> z = rows(e);
+        const BatchView<T> c = rows(e);
+        const BatchView<T> delta = rows(e);
+        const BatchView<T> maps = rows(maps_width());
+        const BatchView<T> ranks = rows(r);
+        detail::linear_parts_step<T>(in_proj, u, {x, z});
+        conv1d.step(x.flat(), c.flat(), state.conv);
+        detail::linear_part_step<T>(x_proj, 0, c.flat(), maps.flat());
+        for (std::size_t b = 0; b < maps.batch(); ++b) {
+            T* const row = maps.row(b, 0).data();
             if (options_.norm != MambaNorm::none)
                 normalise(row, row);
-            std::copy_n(row, r, rows.data() + b * r);
+            std::copy_n(row, r, ranks.row(b, 0).data());
         }
-        detail::linear_part_step<T>(dt_proj, 0, rows, delta);  // with its bias
-        const Shape shape{batch, 1, e};
+        detail::linear_part_step<T>(dt_proj, 0, ranks.flat(), delta.flat());  // with its bias
         SelectiveSystem<T> scan = system();
         scan.delta_bias = nullptr;
-        selective_step(
-            scan, input({c.data(), shape}, {delta.data(), shape}, maps.data(), {z.data(), shape}),
-            BatchView<T>(x.data(), shape), state.ssm.data());
-        detail::linear_part_step<T>(out_proj, 0, x, y);
+        selective_step(scan, input(c, delta, maps.data(), z), x, state.ssm.data());
+        detail::linear_part_step<T>(out_proj, 0, x.flat(), y);
     }
 
     template <class Visitor, class... Layers>
     static void visit_weights(Visitor&& visitor, Layers&... layers) {
-        const auto part = [&](const char* name, auto& part_layer, auto&... others) {
-            auto inner = nested(visitor, name);
-            std::remove_cvref_t<decltype(part_layer)>::visit_weights(inner, part_layer, others...);
-        };
-        visitor("A_log", WeightTraits{.weight_decay = 0.0}, layers.A_log...);
-        visitor("D", WeightTraits{.weight_decay = 0.0}, layers.D...);
-        part("in_proj", layers.in_proj...);
-        part("conv1d", layers.conv1d...);
-        part("x_proj", layers.x_proj...);
-        part("dt_proj", layers.dt_proj...);
+        using Matrix = Linear<T, Stored>;
+        const WeightTraits no_decay{.weight_decay = 0.0};
+        visitor("A_log", no_decay, layers.A_log...);
+        visitor("D", no_decay, layers.D...);
+        Matrix::visit_weights(nested(visitor, "in_proj"), layers.in_proj...);
+        Conv1d<T>::visit_weights(nested(visitor, "conv1d"), layers.conv1d...);
+        Matrix::visit_weights(nested(visitor, "x_proj"), layers.x_proj...);
+        Matrix::visit_weights(nested(visitor, "dt_proj"), layers.dt_proj...);
         if ((!layers.dt_layernorm.empty() && ...)) {
-            visitor("dt_layernorm.weight", WeightTraits{.weight_decay = 0.0},
-                    layers.dt_layernorm...);
-            visitor("b_layernorm.weight", WeightTraits{.weight_decay = 0.0}, layers.b_layernorm...);
-            visitor("c_layernorm.weight", WeightTraits{.weight_decay = 0.0}, layers.c_layernorm...);
+            visitor("dt_layernorm.weight", no_decay, layers.dt_layernorm...);
+            visitor("b_layernorm.weight", no_decay, layers.b_layernorm...);
+            visitor("c_layernorm.weight", no_decay, layers.c_layernorm...);
         }
-        part("out_proj", layers.out_proj...);
+        Matrix::visit_weights(nested(visitor, "out_proj"), layers.out_proj...);
     }
 
-    Linear<T> in_proj;
-    Conv1d<T> conv1d;
-    Linear<T> x_proj;
-    Linear<T> dt_proj;  ///< its bias is added inside the scan
-    Tensor<T> A_log;    ///< (N, E)
-    Tensor<T> D;        ///< (E)
-    Linear<T> out_proj;
+    Linear<T, Stored> x_proj;
+    Linear<T, Stored> dt_proj;  ///< its bias is added inside the scan
+    Tensor<T> A_log;            ///< (N, E)
+    Tensor<T> D;                ///< (E)
+    Linear<T, Stored> out_proj;
     Tensor<T> dt_layernorm;  ///< (R); empty unless MambaNorm::learned, as the next two
     Tensor<T> b_layernorm;   ///< (N)
     Tensor<T> c_layernorm;   ///< (N)
 
 private:
+    using Base::options_;
+    static constexpr const char* name = "ssm::Mamba";
     struct Resolved {};
 
-    [[nodiscard]] static Options resolved(Options options) {
-        require<ValueError>(options.channels > 0 && options.state > 0 && options.width > 0 &&
-                                (options.inner > 0 || options.expand > 0),
-                            "ssm::Mamba: channels = ", options.channels,
-                            ", state = ", options.state, ", width = ", options.width,
-                            " and expand = ", options.expand, " must be positive");
-        if (options.inner == 0)
-            options.inner = options.expand * options.channels;
-        if (options.rank == 0)
-            options.rank = (options.channels + 15) / 16;
-        return options;
-    }
-
     Mamba(const Options& o, Rng& rng, Resolved)
-        : in_proj({.in = o.channels, .out = 2 * o.inner, .bias = o.bias}, rng.split()),
-          conv1d({.channels = o.inner, .width = o.width, .bias = o.conv_bias, .silu = true},
-                 rng.split()),
+        : Base(o, 2 * o.inner, o.inner, rng),
           x_proj({.in = o.inner, .out = o.rank + 2 * o.state, .bias = false}, rng.split()),
           dt_proj({.in = o.rank, .out = o.inner}),
           A_log({o.state, o.inner}),
@@ -268,12 +184,11 @@ private:
           out_proj({.in = o.inner, .out = o.channels, .bias = o.bias}, rng.split()),
           dt_layernorm({o.norm == MambaNorm::learned ? o.rank : 0}, T(1)),
           b_layernorm({o.norm == MambaNorm::learned ? o.state : 0}, T(1)),
-          c_layernorm({o.norm == MambaNorm::learned ? o.state : 0}, T(1)),
-          options_(o) {
+          c_layernorm({o.norm == MambaNorm::learned ? o.state : 0}, T(1)) {
         const double bound = o.dt_scale / std::sqrt(static_cast<double>(o.rank));
-        for (T& w : dt_proj.weight.flat())
-            w = static_cast<T>(o.dt_init == DtProjInit::random ? rng.uniform(-bound, bound)
-                                                               : bound);
+        for (Stored& w : dt_proj.weight.flat())
+            w = static_cast<Stored>(o.dt_init == DtProjInit::random ? rng.uniform(-bound, bound)
+                                                                    : bound);
         detail::init_dt_bias(o.timescale, rng, dt_proj.bias.flat());
         for (std::size_t n = 0; n < o.state; ++n)
             std::fill_n(A_log.data() + n * o.inner, o.inner,
@@ -290,14 +205,18 @@ private:
         BatchView<T> maps;  ///< may be raw
     };
 
-    [[nodiscard]] Shape inner_shape(const BatchView<const T>& u) const noexcept {
-        return {u.batch(), u.length(), options_.inner};
+    [[nodiscard]] std::size_t states() const noexcept { return options_.state * options_.inner; }
+    [[nodiscard]] std::size_t scratch() const noexcept {
+        return 4 * options_.inner + maps_width() + options_.rank;
     }
-    [[nodiscard]] Shape maps_shape(const BatchView<const T>& u) const noexcept {
-        return {u.batch(), u.length(), options_.rank + 2 * options_.state};
+    [[nodiscard]] std::size_t maps_width() const noexcept {
+        return options_.rank + 2 * options_.state;
     }
-    [[nodiscard]] static BatchView<T> take(Shape shape, const Context& context) {
-        return {context.workspace.template take<T>(shape.size()).data(), shape};
+    [[nodiscard]] BatchView<T> take_inner(BatchView<const T> u, const Context& context) const {
+        return detail::take_rows<T>(u, options_.inner, context);
+    }
+    [[nodiscard]] BatchView<T> take_maps(BatchView<const T> u, const Context& context) const {
+        return detail::take_rows<T>(u, maps_width(), context);
     }
     [[nodiscard]] static MatrixMap<const T> read(BatchView<const T> rows) { return rows.matrix(); }
 
@@ -313,28 +232,22 @@ private:
                                           const T* maps, BatchView<const T> z) const noexcept {
         const std::size_t r = options_.rank;
         const std::size_t n = options_.state;
-        return {c, delta, {maps + r, 1, r + 2 * n}, {maps + r + n, 1, r + 2 * n}, z};
+        return {c, delta, {maps + r, 1, maps_width()}, {maps + r + n, 1, maps_width()}, z};
     }
 
     void infer(BatchView<const T> u, BatchView<T> y, State* state, const Context& context) const {
-        if (u.empty())
-            return;
         const Workspace::Frame frame = context.workspace.frame();
-        const BatchView<T> x = take(inner_shape(u), context);
-        const BatchView<T> z = take(inner_shape(u), context);
-        const BatchView<T> c = take(inner_shape(u), context);
-        const BatchView<T> maps = take(maps_shape(u), context);
+        const BatchView<T> x = take_inner(u, context);
+        const BatchView<T> z = take_inner(u, context);
+        const BatchView<T> c = take_inner(u, context);
+        const BatchView<T> maps = take_maps(u, context);
         run(u, y, {x, z, c, x, maps, maps}, state, nullptr, context);
     }
 
     void run(BatchView<const T> u, BatchView<T> y, const Rows& rows, State* state,
              SelectiveCheckpoints<T>* checkpoints, const Context& context) const {
-        detail::linear_part<T>(in_proj, 0, u, rows.x);
-        detail::linear_part<T>(in_proj, options_.inner, u, rows.z);
-        if (state == nullptr)
-            conv1d.forward(rows.x, rows.c, context);
-        else
-            conv1d.forward(rows.x, rows.c, state->conv, context);
+        detail::linear_parts<T>(in_proj, u, {rows.x, rows.z}, context.workspace);
+        Base::convolve(rows.x, rows.c, state, context);
         x_proj.forward(rows.c, rows.raw, context);
         if (options_.norm != MambaNorm::none)
             for (std::size_t b = 0; b < u.batch(); ++b)
@@ -342,8 +255,8 @@ private:
                     normalise(rows.raw.row(b, l).data(), rows.maps.row(b, l).data());
 
         const Workspace::Frame frame = context.workspace.frame();
-        const BatchView<T> delta = take(inner_shape(u), context);
-        make_delta(ranks_of(rows.maps, context), delta);
+        const BatchView<T> delta = take_inner(u, context);
+        make_delta(ranks_of(rows.maps, context), delta, context.workspace);
         selective_forward(system(), input(rows.c, delta, rows.maps.data(), rows.z), rows.y,
                           state == nullptr ? nullptr : state->ssm.data(), checkpoints, context);
         out_proj.forward(rows.y, y, context);
@@ -359,8 +272,8 @@ private:
             std::copy_n(maps.data() + row * maps.channels(), r, ranks + row * r);
         return matrix_map<const T>(ranks, count, r);
     }
-    void make_delta(MatrixMap<const T> ranks, BatchView<T> delta) const {
-        math::product_transposed<T>(ranks, dt_proj.weight.matrix(), nullptr, delta.matrix());
+    void make_delta(MatrixMap<const T> ranks, BatchView<T> delta, Workspace& workspace) const {
+        math::weight_product<T>(ranks, dt_proj.weight.data(), nullptr, delta.matrix(), workspace);
     }
 
     void scan_backward(const Cache& cache, BatchView<const T> dscan, BatchView<T> dc,
@@ -370,10 +283,10 @@ private:
         const std::size_t n = options_.state;
         const std::size_t stride = r + 2 * n;
         const Workspace::Frame frame = context.workspace.frame();
-        const BatchView<T> delta = take(dscan.shape(), context);
-        const BatchView<T> ddelta = take(dscan.shape(), context);
+        const BatchView<T> delta = take_inner(dscan, context);
+        const BatchView<T> ddelta = take_inner(dscan, context);
         const MatrixMap<const T> ranks = ranks_of(cache.maps, context);
-        make_delta(ranks, delta);
+        make_delta(ranks, delta, context.workspace);
 
         SelectiveGradient<T> to{
             dc, ddelta, {dmaps.data() + r, 1, stride}, {dmaps.data() + r + n, 1, stride}, dz};
@@ -427,8 +340,6 @@ private:
             });
         }
     }
-
-    Options options_;
 };
 
 }  // namespace ssm

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <concepts>
 #include <cstddef>
 #include <limits>
 #include <span>
@@ -21,8 +22,10 @@
 #include <ssm/layer/detail/dt_init.hpp>
 #include <ssm/layer/detail/gated_row.hpp>
 #include <ssm/layer/detail/linear_parts.hpp>
+#include <ssm/layer/detail/mamba_block.hpp>
 #include <ssm/layer/gated_norm.hpp>
 #include <ssm/layer/linear.hpp>
+#include <ssm/layer/mamba2_options.hpp>
 #include <ssm/scan/ssd.hpp>
 
 namespace ssm {
@@ -36,6 +39,9 @@ namespace ssm {
 /// With `inner` larger than `ssm_channels`, in_proj begins with two more parts [z0, x0] and silu(z0) x0 stands in front
 /// of the norm's output.
 ///
+/// `Mamba2<float, Bfloat16>` keeps in_proj and out_proj rounded to 16 bits and computes in float: it is for inference
+/// alone, and its steps take half of the time.
+///
 /// Shapes    u (batch, L, channels) -> y the same; E = inner, S = ssm_channels = H P for H heads of P, N states,
 ///           G groups of B and C; in_proj (2 E + 2 G N + H, channels), out_proj (channels, E), conv1d of S + 2 G N
 ///           channels; dt_bias, A_log (H); D (H) or (S); norm.weight (S); init_states (H, N, P), where a stream begins.
@@ -47,86 +53,34 @@ namespace ssm {
 /// Errors    ValueError for sizes that are zero or do not divide each other, and for limits out of order
 /// Cost      channels (3 E + 2 G N + H) multiply-adds a step in matrix products, and the scan's 2 N S. Training keeps
 ///           2 E + 2 S + 4 G N + H numbers a step
-/// Real time step: no allocation, no lock, bounded time
+/// Real time step: no allocation, no lock, bounded time; on one thread, but for matrices of tens of megabytes (see
+///           `set_least_parallel_work`)
 /// Source    Dao and Gu 2024, arXiv:2405.21060
-template <class T>
-class Mamba2 {
+template <class T, class Stored = T>
+class Mamba2 : public detail::MambaBlock<Mamba2<T, Stored>, T, Stored, Mamba2Options> {
+    using Base = detail::MambaBlock<Mamba2<T, Stored>, T, Stored, Mamba2Options>;
+    friend Base;
+
 public:
-    using value_type = T;
-    using input_type = T;
-    struct Options {
-        std::size_t channels = 0;        ///< d_model
-        std::size_t state = 128;         ///< d_state, N
-        std::size_t head_channels = 64;  ///< headdim, P
-        std::size_t groups = 1;          ///< ngroups, G
-        std::size_t width = 4;           ///< d_conv
-        std::size_t expand = 2;
-        std::size_t inner = 0;         ///< E; 0: expand channels
-        std::size_t ssm_channels = 0;  ///< d_ssm, S; 0: inner
-        bool bias = false;             ///< of in_proj and out_proj
-        bool conv_bias = true;
-        double conv_init = 0.0;  ///< weights of conv1d uniform in +- this; 0: as Conv1d
-        bool norm = true;        ///< rmsnorm; without it y silu(z)
-        GateOrder order = GateOrder::gate_first;  ///< norm_first: norm_before_gate
-        std::size_t norm_groups = 0;  ///< channels normalised together: S / this; 0: groups
-        double epsilon = 1e-5;        ///< of the norm
-        SelectiveTimescale timescale{};
-        double dt_lowest = 0.0;  ///< dt_limit
-        double dt_highest = std::numeric_limits<double>::infinity();
-        double A_lowest = 1.0;  ///< A_init_range, of -A
-        double A_highest = 16.0;
-        bool D_per_channel = false;      ///< D_has_hdim
-        bool learns_init_state = false;  ///< learnable_init_states; a reset goes back to them
-    };
+    using Base::conv1d;
+    using Base::forward;
+    using Base::in_proj;
+    using Base::trains;
+    using typename Base::Options;
+    using typename Base::State;
 
     explicit Mamba2(const Options& options, Rng rng = Rng())
-        : Mamba2(resolved(options), rng, Resolved{}) {}
+        : Mamba2(detail::resolved(options), rng, Resolved{}) {}
 
-    [[nodiscard]] std::size_t in_channels() const noexcept { return options_.channels; }
-    [[nodiscard]] std::size_t out_channels() const noexcept { return options_.channels; }
-    /// Options with `inner`, `ssm_channels` and `norm_groups` filled in.
-    [[nodiscard]] const Options& options() const noexcept { return options_; }
     [[nodiscard]] std::size_t heads() const noexcept {
         return options_.ssm_channels / options_.head_channels;
     }
 
-    /// What a stream remembers.
-    struct State {
-        typename Conv1d<T>::State conv;
-        AlignedVector<T> ssm;      ///< (batch, H, N, P)
-        AlignedVector<T> scratch;  ///< of `step`, which must not allocate: nothing remembered
-
-        friend bool operator==(const State& a, const State& b) {
-            return a.conv == b.conv && a.ssm == b.ssm;
-        }
-
-        template <class Visitor, class... States>
-        static void visit_numbers(Visitor&& visitor, States&... states) {
-            visitor("conv", states.conv...);
-            visitor("ssm", states.ssm...);
-        }
-    };
     [[nodiscard]] State rest_state(std::size_t batch = 1) const {
-        State state;
-        state.conv = conv1d.rest_state(batch);
-        state.ssm.resize(batch * system().state_size());
+        State state = Base::rest_state(batch);
         for (std::size_t b = 0; b < batch; ++b)
             std::ranges::copy(init_states.flat(), state.ssm.data() + b * init_states.size());
-        state.scratch.resize(batch * (in_proj.out_channels() + conv_channels() +
-                                      options_.ssm_channels + options_.inner));
         return state;
-    }
-
-    void forward(BatchView<const T> u, BatchView<T> y, const Context& context) const {
-        require_forward("ssm::Mamba2", *this, u, y, context);
-        infer(u, y, nullptr, context);
-    }
-    void forward(BatchView<const T> u, BatchView<T> y, State& state, const Context& context) const {
-        require_forward("ssm::Mamba2", *this, u, y, context);
-        require<ShapeError>(state.ssm.size() == u.batch() * system().state_size(),
-                            "ssm::Mamba2: the state was not made by this layer for ", u.batch(),
-                            " streams");
-        infer(u, y, &state, context);
     }
 
     /// What the training forward keeps.
@@ -139,8 +93,9 @@ public:
         Batch<T> c;  ///< behind the convolution
         Batch<T> y;  ///< of the scan
     };
-    void forward(BatchView<const T> u, BatchView<T> y, Cache& cache, const Context& context) const {
-        require_forward("ssm::Mamba2", *this, u, y, context);
+    void forward(BatchView<const T> u, BatchView<T> y, Cache& cache,
+                 const Context& context) const requires trains {
+        require_forward(name, *this, u, y, context);
         const auto resize = [&](Batch<T>& batch, std::size_t width) {
             batch.resize({u.batch(), u.length(), width});
         };
@@ -154,19 +109,21 @@ public:
         if (u.empty())
             return;
         const Workspace::Frame frame = context.workspace.frame();
-        const BatchView<T> out = take(u, options_.inner, context);
+        const BatchView<T> out = detail::take_rows<T>(u, options_.inner, context);
         run(u, y,
             {cache.mlp_gate, cache.mlp, cache.z, cache.xBC, cache.delta, cache.c, cache.y, out},
             nullptr, context);
     }
 
     void backward(BatchView<const T> u, BatchView<const T> dy, BatchView<T> du, const Cache& cache,
-                  Mamba2& gradient, const Context& context) const {
-        require_backward("ssm::Mamba2", *this, u, dy, du, context);
+                  Mamba2& gradient, const Context& context) const requires trains {
+        require_backward(name, *this, u, dy, du, context);
         if (u.empty())
             return;
         const Workspace::Frame frame = context.workspace.frame();
-        const auto rows = [&](std::size_t width) { return take(u, width, context); };
+        const auto rows = [&](std::size_t width) {
+            return detail::take_rows<T>(u, width, context);
+        };
         const BatchView<T> dmlp_gate = rows(mlp_channels());
         const BatchView<T> dmlp = rows(mlp_channels());
         const BatchView<T> dz = rows(options_.ssm_channels);
@@ -177,30 +134,16 @@ public:
         out_backward(dy, cache, dmlp_gate, dmlp, dz, dscan, gradient, context);
         scan_backward(cache, dscan, dc, ddelta, gradient, context);
         conv1d.backward(cache.xBC, dc, dxBC, {}, gradient.conv1d, context);
-        std::size_t first = 0;
-        for (const BatchView<T>& part : {dmlp_gate, dmlp, dz, dxBC, ddelta}) {
-            detail::linear_part_backward<T>(in_proj, first, u, part, du, first > 0,
-                                            gradient.in_proj, context.workspace);
-            first += part.channels();
-        }
+        detail::linear_parts_backward<T>(in_proj, u, {dmlp_gate, dmlp, dz, dxBC, ddelta}, du,
+                                         gradient.in_proj, context.workspace);
     }
 
     void step(std::span<const T> u, std::span<T> y, State& state) const noexcept {
-        const std::size_t batch = u.size() / options_.channels;
-        T* memory = state.scratch.data();
-        const auto rows = [&](std::size_t width) {
-            T* const taken = memory;
-            memory += batch * width;
-            return BatchView<T>(taken, {batch, 1, width});
-        };
+        detail::StreamRows<T> rows(state.scratch, u.size() / options_.channels);
         const Rows r{rows(mlp_channels()),        rows(mlp_channels()), rows(options_.ssm_channels),
                      rows(conv_channels()),       rows(heads()),        rows(conv_channels()),
                      rows(options_.ssm_channels), rows(options_.inner)};
-        std::size_t first = 0;
-        for (const BatchView<T>& part : {r.mlp_gate, r.mlp, r.z, r.xBC, r.delta}) {
-            detail::linear_part_step<T>(in_proj, first, u, part.flat());
-            first += part.channels();
-        }
+        detail::linear_parts_step<T>(in_proj, u, {r.mlp_gate, r.mlp, r.z, r.xBC, r.delta});
         conv1d.step(r.xBC.flat(), r.c.flat(), state.conv);
         ssd_step<T>(system(), input(r.c, r.delta), {r.y.data(), r.y.channels()}, state.ssm.data());
         combine({r.mlp_gate, r.mlp, r.z, r.y}, r.out);
@@ -209,75 +152,34 @@ public:
 
     template <class Visitor, class... Layers>
     static void visit_weights(Visitor&& visitor, Layers&... layers) {
-        const auto part = [&](const char* name, auto& part_layer, auto&... others) {
-            auto inner = nested(visitor, name);
-            std::remove_cvref_t<decltype(part_layer)>::visit_weights(inner, part_layer, others...);
-        };
+        using Matrix = Linear<T, Stored>;
         const WeightTraits no_decay{.weight_decay = 0.0};
         visitor("dt_bias", no_decay, layers.dt_bias...);
         visitor("A_log", no_decay, layers.A_log...);
         visitor("D", no_decay, layers.D...);
         if ((!layers.init_states.empty() && ...))
             visitor("init_states", no_decay, layers.init_states...);
-        part("in_proj", layers.in_proj...);
-        part("conv1d", layers.conv1d...);
-        part("norm", layers.norm...);
-        part("out_proj", layers.out_proj...);
+        Matrix::visit_weights(nested(visitor, "in_proj"), layers.in_proj...);
+        Conv1d<T>::visit_weights(nested(visitor, "conv1d"), layers.conv1d...);
+        GatedRMSNorm<T>::visit_weights(nested(visitor, "norm"), layers.norm...);
+        Matrix::visit_weights(nested(visitor, "out_proj"), layers.out_proj...);
     }
 
-    Linear<T> in_proj;
-    Conv1d<T> conv1d;
     Tensor<T> dt_bias;      ///< (H)
     Tensor<T> A_log;        ///< (H)
     Tensor<T> D;            ///< (H) or (S)
     Tensor<T> init_states;  ///< (H, N, P), or empty: zeros
     GatedRMSNorm<T> norm;   ///< without weight where there is no norm
-    Linear<T> out_proj;
+    Linear<T, Stored> out_proj;
 
 private:
+    using Base::options_;
+    static constexpr const char* name = "ssm::Mamba2";
     struct Resolved {};
 
-    [[nodiscard]] static Options resolved(Options o) {
-        if (o.inner == 0)
-            o.inner = o.expand * o.channels;
-        if (o.ssm_channels == 0)
-            o.ssm_channels = o.inner;
-        if (o.norm_groups == 0)
-            o.norm_groups = o.groups;
-        require<ValueError>(o.channels > 0 && o.state > 0 && o.head_channels > 0 && o.groups > 0 &&
-                                o.width > 0 && o.inner > 0,
-                            "ssm::Mamba2: channels = ", o.channels, ", state = ", o.state,
-                            ", head_channels = ", o.head_channels, ", groups = ", o.groups,
-                            ", width = ", o.width, " and inner = ", o.inner, " must be positive");
-        require<ValueError>(o.ssm_channels <= o.inner,
-                            "ssm::Mamba2: ssm_channels = ", o.ssm_channels,
-                            " are more than inner = ", o.inner);
-        require<ValueError>(o.ssm_channels % o.head_channels == 0, "ssm::Mamba2: heads of ",
-                            o.head_channels, " channels do not divide ", o.ssm_channels);
-        require<ValueError>(o.ssm_channels / o.head_channels % o.groups == 0,
-                            "ssm::Mamba2: ", o.groups, " groups do not divide ",
-                            o.ssm_channels / o.head_channels, " heads");
-        require<ValueError>(o.dt_lowest >= 0.0 && o.dt_lowest <= o.dt_highest,
-                            "ssm::Mamba2: time steps limited to [", o.dt_lowest, ", ", o.dt_highest,
-                            "]");
-        require<ValueError>(o.A_lowest > 0.0 && o.A_lowest <= o.A_highest,
-                            "ssm::Mamba2: -A begins in [", o.A_lowest, ", ", o.A_highest,
-                            "], expected 0 < low <= high");
-        require<ValueError>(o.conv_init >= 0.0, "ssm::Mamba2: conv_init = ", o.conv_init,
-                            " is negative");
-        return o;
-    }
-
     Mamba2(const Options& o, Rng& rng, Resolved)
-        : in_proj({.in = o.channels,
-                   .out = 2 * o.inner + 2 * o.groups * o.state + o.ssm_channels / o.head_channels,
-                   .bias = o.bias},
-                  rng.split()),
-          conv1d({.channels = o.ssm_channels + 2 * o.groups * o.state,
-                  .width = o.width,
-                  .bias = o.conv_bias,
-                  .silu = true},
-                 rng.split()),
+        : Base(o, 2 * o.inner + 2 * o.groups * o.state + o.ssm_channels / o.head_channels,
+               o.ssm_channels + 2 * o.groups * o.state, rng),
           dt_bias({o.ssm_channels / o.head_channels}),
           A_log({o.ssm_channels / o.head_channels}),
           D({o.D_per_channel ? o.ssm_channels : o.ssm_channels / o.head_channels}, T(1)),
@@ -288,8 +190,7 @@ private:
                 .epsilon = o.epsilon,
                 .order = o.order,
                 .weight = o.norm}),
-          out_proj({.in = o.inner, .out = o.channels, .bias = o.bias}, rng.split()),
-          options_(o) {
+          out_proj({.in = o.inner, .out = o.channels, .bias = o.bias}, rng.split()) {
         if (o.conv_init > 0.0)
             for (T& w : conv1d.weight.flat())
                 w = static_cast<T>(rng.uniform(-o.conv_init, o.conv_init));
@@ -318,15 +219,14 @@ private:
         BatchView<const T> y;
     };
 
+    [[nodiscard]] std::size_t states() const noexcept { return system().state_size(); }
+    [[nodiscard]] std::size_t scratch() const noexcept {
+        return in_proj.out_channels() + conv_channels() + options_.ssm_channels + options_.inner;
+    }
     [[nodiscard]] std::size_t mlp_channels() const noexcept {
         return options_.inner - options_.ssm_channels;
     }
     [[nodiscard]] std::size_t conv_channels() const noexcept { return conv1d.in_channels(); }
-    [[nodiscard]] static BatchView<T> take(BatchView<const T> u, std::size_t width,
-                                           const Context& context) {
-        const Shape shape{u.batch(), u.length(), width};
-        return {context.workspace.template take<T>(shape.size()).data(), shape};
-    }
     template <class U>
     [[nodiscard]] static U* row_of(BatchView<U> rows, std::size_t row) noexcept {
         return rows.data() + row * rows.channels();
@@ -356,10 +256,10 @@ private:
     }
 
     void infer(BatchView<const T> u, BatchView<T> y, State* state, const Context& context) const {
-        if (u.empty())
-            return;
         const Workspace::Frame frame = context.workspace.frame();
-        const auto rows = [&](std::size_t width) { return take(u, width, context); };
+        const auto rows = [&](std::size_t width) {
+            return detail::take_rows<T>(u, width, context);
+        };
         const BatchView<T> mlp_gate = rows(mlp_channels());
         const BatchView<T> mlp = rows(mlp_channels());
         const BatchView<T> z = rows(options_.ssm_channels);
@@ -372,15 +272,9 @@ private:
 
     void run(BatchView<const T> u, BatchView<T> y, const Rows& rows, State* state,
              const Context& context) const {
-        std::size_t first = 0;
-        for (const BatchView<T>& part : {rows.mlp_gate, rows.mlp, rows.z, rows.xBC, rows.delta}) {
-            detail::linear_part<T>(in_proj, first, u, part);
-            first += part.channels();
-        }
-        if (state == nullptr)
-            conv1d.forward(rows.xBC, rows.c, context);
-        else
-            conv1d.forward(rows.xBC, rows.c, state->conv, context);
+        detail::linear_parts<T>(in_proj, u, {rows.mlp_gate, rows.mlp, rows.z, rows.xBC, rows.delta},
+                                context.workspace);
+        Base::convolve(rows.xBC, rows.c, state, context);
         ssd_forward<T>(system(), input(rows.c, rows.delta), {rows.y.data(), rows.y.channels()},
                        state == nullptr ? nullptr : state->ssm.data(), context);
         combine({rows.mlp_gate, rows.mlp, rows.z, rows.y}, rows.out);
@@ -419,8 +313,8 @@ private:
         const std::size_t mlp = mlp_channels();
         const std::size_t width = options_.ssm_channels;
         const Workspace::Frame frame = context.workspace.frame();
-        const BatchView<T> out = take(dy, options_.inner, context);
-        const BatchView<T> dout = take(dy, options_.inner, context);
+        const BatchView<T> out = detail::take_rows<T>(dy, options_.inner, context);
+        const BatchView<T> dout = detail::take_rows<T>(dy, options_.inner, context);
         const Gated gated{cache.mlp_gate, cache.mlp, cache.z, cache.y};
         combine(gated, out);
         out_proj.backward(out, dy, dout, {}, gradient.out_proj, context);
@@ -466,8 +360,6 @@ private:
         ssd_backward<T>(system(), input(cache.c, cache.delta), {dscan.data(), dscan.channels()},
                         nullptr, to, context);
     }
-
-    Options options_;
 };
 
 }  // namespace ssm

@@ -18,11 +18,9 @@ inline constexpr std::size_t product_rows = 256;
     return {2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k) / 50.0};
 }
 
-/// C = A B^T + 1 d^T: A (m, k), B (n, k), C (m, n), all row-major; d (n) is added to every row of C, null: nothing.
-///
-/// Cost      2 m n k flops in Eigen's product, cut over m; the same bits for any number of threads.
-template <class T>
-void product_transposed(MatrixMap<const T> a, MatrixMap<const T> b, const T* d, MatrixMap<T> c) {
+/// The product below, also into some columns of a wider matrix.
+template <class T, class Target>
+void product_transposed_to(MatrixMap<const T> a, MatrixMap<const T> b, const T* d, Target c) {
     parallel_ranges(
         static_cast<std::size_t>(a.rows()), product_rows,
         [&](std::size_t begin, std::size_t end, std::size_t) {
@@ -37,6 +35,14 @@ void product_transposed(MatrixMap<const T> a, MatrixMap<const T> b, const T* d, 
             }
         },
         product_cost(product_rows, b.rows(), b.cols()));
+}
+
+/// C = A B^T + 1 d^T: A (m, k), B (n, k), C (m, n), all row-major; d (n) is added to every row of C, null: nothing.
+///
+/// Cost      2 m n k flops in Eigen's product, cut over m; the same bits for any number of threads.
+template <class T>
+void product_transposed(MatrixMap<const T> a, MatrixMap<const T> b, const T* d, MatrixMap<T> c) {
+    product_transposed_to<T>(a, b, d, c);
 }
 
 /// C = A B: A (m, k), B (k, n), C (m, n), all row-major. Cost as above.

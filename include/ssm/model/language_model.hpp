@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 
 #include <ssm/core/batch.hpp>
@@ -21,7 +22,9 @@
 #include <ssm/core/workspace.hpp>
 #include <ssm/layer/embedding.hpp>
 #include <ssm/layer/norm.hpp>
+#include <ssm/math/matrix_vector.hpp>
 #include <ssm/math/product.hpp>
+#include <ssm/math/weight_product.hpp>
 #include <ssm/model/detail/composite.hpp>
 #include <ssm/model/repeat.hpp>
 #include <ssm/model/residual.hpp>
@@ -70,8 +73,11 @@ struct LanguageModelCache {
 ///
 ///   LanguageModel<Mamba<float>> model({.tokens = 256, .width = 128, .depth = 4}, {}, Rng(1));
 ///
-/// A layer like any other over token ids: it trains, streams, forks. Its weights have the names of
+/// A layer like any other over token ids: it streams, forks, and trains if the mixer does. Its weights have the names of
 /// the published Mamba checkpoints, `backbone.layers.0.mixer.*` and so on.
+///
+/// With a mixer whose weights are stored rounded, such as `Mamba<float, Bfloat16>`, embedding and head are too, and the
+/// model is for inference alone: logits differ by the rounding of the weights, and a step takes half of the time.
 ///
 /// Shapes    u (batch, L, 1) of ids -> logits (batch, L, V), V = tokens rounded up to pad_to
 /// Initial   embedding normal with deviation 0.02; the mixers' own, but weights `out_proj.weight` and
@@ -83,8 +89,9 @@ struct LanguageModelCache {
 /// Source    MambaLMHeadModel of state-spaces/mamba
 template <Layer Mixer, class Norm = RMSNorm<value_t<Mixer>>>
 class LanguageModel {
-    static_assert(check_streaming<Mixer>() && check_trainable<Mixer>());
+    static_assert(check_streaming<Mixer>());
     using T = value_t<Mixer>;
+    using Stored = stored_t<Mixer>;
     using Token = std::int32_t;
 
 public:
@@ -92,7 +99,7 @@ public:
     using input_type = Token;
     using Options = LanguageModelOptions;
     using Block = Residual<Norm, Mixer>;
-    using Backbone = Sequential<Embedding<T>, Repeat<Block>, Norm>;
+    using Backbone = Sequential<Embedding<T, Stored>, Repeat<Block>, Norm>;
     using State = detail::LanguageModelState<Backbone>;
     using Cache = detail::LanguageModelCache<Backbone>;
 
@@ -114,6 +121,16 @@ public:
               },
               rng) {}
 
+    /// The same model with weights rounded to the type in which this mixer stores them.
+    ///
+    ///   LanguageModel<Mamba<float, Bfloat16>> half(model);
+    template <class Other, class OtherNorm>
+    requires(!std::same_as<Other, Mixer>) explicit LanguageModel(
+        const LanguageModel<Other, OtherNorm>& other)
+        : LanguageModel(other.options(), other.blocks().layers.front().inner.options()) {
+        copy_weights(other, *this);
+    }
+
     [[nodiscard]] std::size_t in_channels() const noexcept { return 1; }
     [[nodiscard]] std::size_t out_channels() const noexcept { return embedding().tokens(); }
     [[nodiscard]] const Options& options() const noexcept { return options_; }
@@ -122,7 +139,7 @@ public:
     [[nodiscard]] std::size_t width() const noexcept { return embedding().out_channels(); }
     [[nodiscard]] bool is_tied() const noexcept { return head.empty(); }
 
-    [[nodiscard]] const Embedding<T>& embedding() const noexcept {
+    [[nodiscard]] const Embedding<T, Stored>& embedding() const noexcept {
         return std::get<0>(backbone.layers);
     }
     [[nodiscard]] const Repeat<Block>& blocks() const noexcept {
@@ -130,7 +147,7 @@ public:
     }
     [[nodiscard]] const Norm& norm() const noexcept { return std::get<2>(backbone.layers); }
     /// W (V, M).
-    [[nodiscard]] const Tensor<T>& head_weight() const noexcept {
+    [[nodiscard]] const Tensor<Stored>& head_weight() const noexcept {
         return is_tied() ? embedding().weight : head;
     }
 
@@ -139,7 +156,7 @@ public:
         const Workspace::Frame frame = context.workspace.frame();
         const BatchView<T> features = take_features(u.shape(), context.workspace);
         backbone.forward(u, features, context);
-        apply_head(features, logits);
+        apply_head(features, logits, context.workspace);
     }
     void forward(BatchView<const Token> u, BatchView<T> logits, State& state,
                  const Context& context) const {
@@ -147,14 +164,14 @@ public:
         const Workspace::Frame frame = context.workspace.frame();
         const BatchView<T> features = take_features(u.shape(), context.workspace);
         backbone.forward(u, features, state.backbone, context);
-        apply_head(features, logits);
+        apply_head(features, logits, context.workspace);
     }
     void forward(BatchView<const Token> u, BatchView<T> logits, Cache& cache,
-                 const Context& context) const {
+                 const Context& context) const requires TrainableLayer<Mixer> {
         require_forward("ssm::LanguageModel", *this, u, logits, context);
         cache.features.resize({u.batch(), u.length(), width()});
         backbone.forward(u, cache.features, cache.backbone, context);
-        apply_head(cache.features, logits);
+        apply_head(cache.features, logits, context.workspace);
     }
 
     /// Reads tokens and gives the logits of the last of each sequence alone: the beginning of a
@@ -171,11 +188,12 @@ public:
         backbone.forward(u, features, state.backbone, context);
         for (std::size_t b = 0; b < u.batch(); ++b)
             if (const std::size_t valid = context.valid_length(b, u.length()); valid > 0)
-                head_row(features.row(b, valid - 1), logits.row(b, 0));
+                step_head(features.row(b, valid - 1), logits.row(b, 0));
     }
 
     void backward(BatchView<const Token> u, BatchView<const T> dlogits, BatchView<T> du,
-                  const Cache& cache, LanguageModel& gradient, const Context& context) const {
+                  const Cache& cache, LanguageModel& gradient,
+                  const Context& context) const requires TrainableLayer<Mixer> {
         require_forward("ssm::LanguageModel", *this, u, dlogits, context);
         require_shape("ssm::LanguageModel: cache", cache.features.shape(),
                       {u.batch(), u.length(), width()});
@@ -196,9 +214,7 @@ public:
     void step(std::span<const Token> u, std::span<T> logits, State& state) const noexcept {
         const std::span<T> features = state.rows(0, u.size() * width());
         backbone.step(u, features, state.backbone);
-        for (std::size_t b = 0; b < u.size(); ++b)
-            head_row(features.subspan(b * width(), width()),
-                     logits.subspan(b * out_channels(), out_channels()));
+        step_head(features, logits);
     }
 
     template <class Visitor, class First, class... Others>
@@ -206,9 +222,9 @@ public:
         const std::size_t depth = first.blocks().layers.size();
         require<ShapeError>(((depth == others.blocks().layers.size()) && ...),
                             "ssm::LanguageModel: the values visited together differ in depth");
-        Embedding<T>::visit_weights(nested(visitor, "backbone.embeddings"),
-                                    std::get<0>(first.backbone.layers),
-                                    std::get<0>(others.backbone.layers)...);
+        Embedding<T, Stored>::visit_weights(nested(visitor, "backbone.embeddings"),
+                                            std::get<0>(first.backbone.layers),
+                                            std::get<0>(others.backbone.layers)...);
         for (std::size_t i = 0; i < depth; ++i) {
             const auto block = [i](auto& model) -> auto& {
                 return std::get<1>(model.backbone.layers).layers[i];
@@ -225,8 +241,8 @@ public:
             visitor("lm_head.weight", WeightTraits{}, first.head, others.head...);
     }
 
-    Backbone backbone;  ///< embedding, layers, norm
-    Tensor<T> head;     ///< (V, M); empty when it is the embedding
+    Backbone backbone;    ///< embedding, layers, norm
+    Tensor<Stored> head;  ///< (V, M); empty when it is the embedding
 
 private:
     template <class Make>
@@ -236,7 +252,7 @@ private:
             "ssm::LanguageModel: tokens = ", options.tokens, ", width = ", options.width,
             ", depth = ", options.depth, " and pad_to = ", options.pad_to, " must be positive");
         const std::size_t rows = (options.tokens + options.pad_to - 1) / options.pad_to;
-        Embedding<T> embedding(
+        Embedding<T, Stored> embedding(
             {.tokens = rows * options.pad_to, .channels = options.width, .deviation = 0.02},
             rng.split());
         Repeat<Block> blocks(options.depth, [&](std::size_t i) {
@@ -248,48 +264,48 @@ private:
         return Norm({.channels = options.width, .epsilon = options.epsilon});
     }
 
-    [[nodiscard]] Tensor<T> random_head(Rng rng) const {
-        Tensor<T> weight({out_channels(), width()});
+    [[nodiscard]] Tensor<Stored> random_head(Rng rng) const {
+        Tensor<Stored> weight({out_channels(), width()});
         const double bound = 1.0 / std::sqrt(static_cast<double>(width()));
-        for (T& w : weight.flat())
-            w = static_cast<T>(rng.uniform(-bound, bound));
+        for (Stored& w : weight.flat())
+            w = static_cast<Stored>(rng.uniform(-bound, bound));
         return weight;
     }
 
     /// Residual branches start small, so that their sum does not grow with the depth.
     void rescale() {
         auto& layers = std::get<1>(backbone.layers).layers;
-        const T scale = static_cast<T>(1.0 / std::sqrt(static_cast<double>(layers.size())));
+        const double scale = 1.0 / std::sqrt(static_cast<double>(layers.size()));
         for (Block& block : layers)
             visit(
-                [scale](std::string_view name, const WeightTraits&, Tensor<T>& weight) {
+                [scale](std::string_view name, const WeightTraits&, auto& weight) {
+                    using Number = typename std::remove_reference_t<decltype(weight)>::value_type;
                     if (name.ends_with("out_proj.weight") || name.ends_with("fc2.weight")) {
-                        for (T& w : weight.flat())
-                            w *= scale;
+                        for (Number& w : weight.flat())
+                            w = static_cast<Number>(scale * static_cast<double>(w));
                     } else if (name.ends_with("in_proj.bias") || name.ends_with("out_proj.bias")) {
-                        weight.fill(T(0));
+                        weight.fill(Number(0));
                     }
                 },
                 block.inner);
     }
 
-    [[nodiscard]] Tensor<T>& head_weight_of_gradient() noexcept {
+    [[nodiscard]] Tensor<Stored>& head_weight_of_gradient() noexcept {
         return is_tied() ? std::get<0>(backbone.layers).weight : head;
     }
     [[nodiscard]] BatchView<T> take_features(const Shape& shape, Workspace& workspace) const {
         return {workspace.take<T>(shape.rows() * width()).data(),
                 {shape.batch, shape.length, width()}};
     }
-    void apply_head(BatchView<const T> features, BatchView<T> logits) const {
+    void apply_head(BatchView<const T> features, BatchView<T> logits, Workspace& workspace) const {
         if (!features.empty())
-            math::product_transposed<T>(features.matrix(), head_weight().matrix(), nullptr,
-                                        logits.matrix());
+            math::weight_product<T>(features.matrix(), head_weight().data(), nullptr,
+                                    logits.matrix(), workspace);
     }
-    void head_row(std::span<const T> features, std::span<T> logits) const noexcept {
-        using Vector = Eigen::VectorX<T>;
-        Eigen::Map<Vector>(logits.data(), static_cast<Eigen::Index>(logits.size())).noalias() =
-            head_weight().matrix() *
-            Eigen::Map<const Vector>(features.data(), static_cast<Eigen::Index>(features.size()));
+    /// Rows of features, (batch, M), to rows of logits.
+    void step_head(std::span<const T> features, std::span<T> logits) const noexcept {
+        math::matrix_vector<T>(head_weight().data(), out_channels(), width(), features.data(),
+                               features.size() / width(), nullptr, logits.data());
     }
 
     Options options_;

@@ -42,6 +42,11 @@ struct StoredPowerOfTwo {
     }
 };
 
+template <class T>
+inline constexpr bool is_small_float = false;
+template <unsigned ExponentBits, unsigned MantissaBits, int Bias, SpecialValues Specials>
+inline constexpr bool is_small_float<SmallFloat<ExponentBits, MantissaBits, Bias, Specials>> = true;
+
 template <class S>
 inline constexpr bool is_stored_integer = std::integral<S> || std::same_as<S, StoredBool>;
 
@@ -95,10 +100,22 @@ void store_number(S number, std::byte* to) noexcept {
     std::memcpy(to, bytes.data(), sizeof(S));
 }
 
-/// Whether numbers stored as `S` are read as `T` at all: integers and floats into floats, integers
-/// into integers.
+/// Whether numbers stored as `S` are read as `T` at all: integers and floats into floats, floats into small floats,
+/// integers into integers.
 template <class T, class S>
-inline constexpr bool is_convertible = std::floating_point<T> || is_stored_integer<S>;
+inline constexpr bool is_convertible = std::floating_point<T> ||
+                                       (is_small_float<T> ? !is_stored_integer<S>
+                                                          : is_stored_integer<S>);
+
+template <class T, class S>
+T to_number(S number) noexcept {
+    if constexpr (std::same_as<S, StoredBool>)
+        return static_cast<T>(number.byte);
+    else if constexpr (is_small_float<T>)
+        return static_cast<T>(static_cast<double>(number));
+    else
+        return static_cast<T>(number);
+}
 
 /// Whether `number` becomes a `T` without harm: integers exactly, finite numbers finite.
 template <class T, class S>
@@ -118,6 +135,9 @@ bool fits(S number) noexcept {
                    std::numeric_limits<T>::digits;
     } else if constexpr (std::same_as<S, double> && std::same_as<T, float>) {
         return !std::isfinite(number) || std::isfinite(static_cast<float>(number));
+    } else if constexpr (is_small_float<T>) {
+        return std::same_as<S, T> || !std::isfinite(static_cast<double>(number)) ||
+               std::isfinite(static_cast<double>(to_number<T>(number)));
     } else {
         return true;
     }
@@ -127,16 +147,9 @@ bool fits(S number) noexcept {
 template <class T, class S>
 inline constexpr bool may_misfit =
     std::same_as<S, StoredBool> || (std::same_as<S, double> && std::same_as<T, float>) ||
+    (is_small_float<T> && !std::same_as<S, T>) ||
     (std::integral<S> && (std::numeric_limits<S>::digits > std::numeric_limits<T>::digits ||
                           std::is_signed_v<S> != std::is_signed_v<T>));
-
-template <class T, class S>
-T to_number(S number) noexcept {
-    if constexpr (std::same_as<S, StoredBool>)
-        return static_cast<T>(number.byte);
-    else
-        return static_cast<T>(number);
-}
 
 /// Position of the first number that does not fit into a `T`, if any.
 template <class T, class S>
