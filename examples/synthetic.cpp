@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -19,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include <ssm/model/any_layer.hpp>
 #include <ssm/ssm.hpp>
 
 #include "support/figure.hpp"
@@ -28,6 +28,8 @@
 
 using examples::RecallTask;
 using Tokens = ssm::Batch<std::int32_t>;
+using Layer = ssm::AnyLayer<float>;
+using Model = ssm::LanguageModel<Layer>;
 
 struct Settings {
     explicit Settings(examples::Options options)
@@ -61,13 +63,12 @@ struct Settings {
     unsigned seed;
 };
 
-/// Percentage of right answers in texts of each length.
+/// Percentage of right answers in texts of the training length, twice that, and so on.
 struct Recall {
     std::string model;
-    std::vector<double> doublings{}, right{};  ///< the training length, doubled so often
+    std::vector<double> right{};
 };
 
-template <class Model>
 void train(Model& model, const Settings& settings) {
     const std::size_t rising = settings.updates / 20;
     // Gradients of Mamba are as small as its time steps, so that the usual eps would be in the way.
@@ -96,9 +97,8 @@ void train(Model& model, const Settings& settings) {
 }
 
 /// Right answers of `state` to the questions at the end of texts.
-template <class Model>
 std::size_t ask(const Model& model, const RecallTask& task, const Tokens& targets,
-                typename Model::State state) {
+                Model::State state) {
     const std::size_t streams = targets.batch();
     const std::vector<std::int32_t> question(streams, task.question());
     ssm::Batch<float> logits(streams, 1, model.out_channels());
@@ -111,43 +111,127 @@ std::size_t ask(const Model& model, const RecallTask& task, const Tokens& target
     return right;
 }
 
+/// The beginnings of texts, up to their questions.
+Tokens beginnings(const Tokens& texts, std::size_t length) {
+    Tokens result(texts.batch(), length, 1);
+    for (std::size_t i = 0; i < texts.batch(); ++i)
+        std::ranges::copy(texts.view().sequence(i).flat().first(length),
+                          result.view().sequence(i).data());
+    return result;
+}
+
 /// Asks in texts of the training length, of twice that, and so on. They are one text: where a shorter one ends, a
 /// copy of the state answers the questions, and the text goes on with what need not be remembered.
-template <class Model>
 Recall test(const Model& model, const Settings& settings, Recall recall) {
-    constexpr std::size_t block = 64;
     const RecallTask& task = settings.task;
     const std::size_t streams = settings.streams;
     ssm::Rng rng(~std::uint64_t{settings.seed});
-    Tokens texts(streams, task.length(), 1), targets(streams, task.length(), 1), tokens;
+    Tokens texts(streams, task.length(), 1), targets(streams, task.length(), 1);
     for (std::size_t i = 0; i < streams; ++i)
         task.write(rng, texts.view().sequence(i).flat(), targets.view().sequence(i).flat());
 
-    ssm::Workspace workspace;
+    Tokens block = beginnings(texts, task.length() - task.questions());
+    const std::size_t longest_block = block.length();
     ssm::Batch<float> logits(streams, 1, model.out_channels());
-    typename Model::State state = model.rest_state(streams);
+    ssm::Workspace workspace;
+    Model::State state = model.rest_state(streams);
     std::printf("   length       right     tokens/s      memory\n");
     const auto start = std::chrono::steady_clock::now();
-    std::size_t read = 0;
+    model.prefill(block, logits, state, workspace);
+    std::size_t read = block.length();
     for (std::size_t length = task.length(); length <= settings.longest; length *= 2) {
-        const std::size_t end = length - task.questions();
-        while (read < end) {
-            tokens.resize({streams, std::min(block, end - read), 1});
-            task.fill(rng, tokens.view().flat());
-            for (std::size_t l = read; l < std::min(read + tokens.length(), task.length()); ++l)
-                for (std::size_t i = 0; i < streams && length == task.length(); ++i)
-                    tokens(i, l - read, 0) = texts(i, l, 0);
-            model.prefill(tokens, logits, state, workspace);
-            read += tokens.length();
+        while (read + task.questions() < length) {
+            block.resize({streams, std::min(longest_block, length - task.questions() - read), 1});
+            task.fill(rng, block.view().flat());
+            model.prefill(block, logits, state, workspace);
+            read += block.length();
         }
         const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
-        recall.doublings.push_back(std::log2(length / task.length()));
-        recall.right.push_back(100.0 * static_cast<double>(ask(model, task, targets, state)) /
-                               static_cast<double>(streams * task.questions()));
+        const auto right = static_cast<double>(ask(model, task, targets, state));
+        recall.right.push_back(100.0 * right / static_cast<double>(streams * task.questions()));
         std::printf("%9zu  %8.1f %%  %11.0f  %6.1f MiB\n", length, recall.right.back(),
                     static_cast<double>(read * streams) / time.count(),
                     examples::resident_memory());
         std::fflush(stdout);
     }
     return recall;
+}
+
+Layer make_layer(const std::string& name, const Settings& settings, ssm::Rng rng) {
+    const std::size_t width = settings.sizes.width;
+    if (name == "mamba") {
+        const ssm::SelectiveTimescale dt{0.01 * settings.dt, settings.dt, 0.01 * settings.dt};
+        return ssm::Mamba<float>({.channels = width, .state = settings.state, .timescale = dt},
+                                 rng);
+    }
+    if (name == "mamba2") {
+        const ssm::SelectiveTimescale dt{0.01 * settings.dt, settings.dt, 0.01 * settings.dt};
+        return ssm::Mamba2<float>(
+            {.channels = width, .state = settings.state, .head_channels = 8, .timescale = dt}, rng);
+    }
+    if (name == "s4d") {
+        const ssm::S4D<float> system({.channels = width}, rng.split());
+        return ssm::SsmBlock<ssm::S4D<float>>(system, {}, rng);
+    }
+    throw std::runtime_error("--model " + name + ": there is no such model");
+}
+
+Recall run(const std::string& name, const Settings& settings) {
+    Model model(
+        settings.sizes, [&](std::size_t, ssm::Rng rng) { return make_layer(name, settings, rng); },
+        ssm::Rng(settings.seed));
+    std::printf("%s, %zu parameters\n", name.c_str(), ssm::parameter_count(model));
+    train(model, settings);
+    return test(model, settings, {name});
+}
+
+/// "256", "4 Ki", "1 Mi".
+std::string short_number(std::size_t number) {
+    const std::size_t kilo = number / 1024;
+    return kilo == 0     ? std::to_string(number)
+           : kilo < 1024 ? std::to_string(kilo) + " Ki"
+                         : std::to_string(kilo / 1024) + " Mi";
+}
+
+void plot(const std::vector<Recall>& recalls, const RecallTask& task) {
+    std::vector<double> doublings;
+    std::vector<examples::Tick> lengths;
+    for (std::size_t i = 0; i < recalls[0].right.size(); ++i) {
+        doublings.push_back(static_cast<double>(i));
+        lengths.push_back({doublings.back(), short_number(task.length() << i)});
+    }
+    examples::Figure figure(760, 420,
+                            task.name() == "copying" ? "Selective copying" : "Induction heads",
+                            "trained in texts of " + std::to_string(task.length()) + " tokens");
+    auto panel = figure.panel({60, 90, 560, 270}, "right answers, %",
+                              {-0.3, doublings.back() + 0.3}, {0.0, 104.0});
+    panel.x_ticks(lengths);
+    panel.y_ticks({{0, "0"}, {25, "25"}, {50, "50"}, {75, "75"}, {100, "100"}});
+    figure.text(340, 400, "tokens of a text", "middle", 12, "#666666");
+    for (std::size_t i = 0; i < recalls.size(); ++i) {
+        panel.line(doublings, recalls[i].right, examples::palette[i]);
+        panel.points(doublings, recalls[i].right, examples::palette[i]);
+        figure.text(640, 110.0 + 20.0 * static_cast<double>(i), recalls[i].model, "start", 13,
+                    examples::palette[i]);
+    }
+    const std::string path = "synthetic-" + task.name() + ".svg";
+    if (figure.save(path))
+        std::printf("picture: %s\n", path.c_str());
+}
+
+int main(int count, char** arguments) {
+    try {
+        const Settings settings(examples::Options(
+            count, arguments, "Trains models to remember what matters, and tests for how long."));
+        ssm::set_threads(settings.threads);
+        std::vector<Recall> recalls;
+        std::istringstream names(settings.models);
+        for (std::string name; std::getline(names, name, ',');)
+            recalls.push_back(run(name, settings));
+        plot(recalls, settings.task);
+        return 0;
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "error: %s\n", error.what());
+        return 1;
+    }
 }

@@ -39,8 +39,8 @@ public:
     }
 
     [[nodiscard]] const std::string& name() const { return name_; }
-    [[nodiscard]] std::size_t tokens() const { return tokens_; }        ///< in the vocabulary
-    [[nodiscard]] std::size_t length() const { return length_; }        ///< of a text, with its questions
+    [[nodiscard]] std::size_t tokens() const { return tokens_; }  ///< in the vocabulary
+    [[nodiscard]] std::size_t length() const { return length_; }  ///< of a text, with its questions
     [[nodiscard]] std::size_t questions() const { return questions_; }  ///< at its end
     [[nodiscard]] std::int32_t question() const { return static_cast<std::int32_t>(tokens_) - 1; }
 
