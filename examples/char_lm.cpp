@@ -1,5 +1,6 @@
-// Trains a language model of characters (bytes) on a text file, with Mamba, Mamba-2 or S4D layers; validates on
-// the last tenth of the text, shows what the model would write, saves after each epoch and resumes from there.
+// Trains a language model of characters (bytes) on a text file, with layers of Mamba or of another --model;
+// validates on the last tenth of the text, shows what the model would write, saves after each epoch and resumes
+// from there.
 //
 //   char_lm --text tinyshakespeare.txt
 //
@@ -10,21 +11,38 @@
 #include <cstdio>
 #include <exception>
 #include <filesystem>
+#include <functional>
 #include <span>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
-#include <ssm/ssm.hpp>
+#include <ssm/core/parallel.hpp>
+#include <ssm/io/checkpoint.hpp>
+#include <ssm/model/any_layer.hpp>
+#include <ssm/model/generate.hpp>
+#include <ssm/model/language_model.hpp>
+#include <ssm/model/ssm_block.hpp>
+#include <ssm/train/adam.hpp>
+#include <ssm/train/cross_entropy.hpp>
+#include <ssm/train/fit.hpp>
+#include <ssm/train/progress.hpp>
+#include <ssm/train/schedule.hpp>
+#include <ssm/train/token_windows.hpp>
+#include <ssm/train/train_state.hpp>
 
+#include "models/models.hpp"
 #include "support/options.hpp"
 #include "support/svg.hpp"
 #include "support/text.hpp"
 
+using Layer = ssm::AnyLayer<float>;
+using Model = ssm::LanguageModel<Layer>;
+
 struct Settings {
     explicit Settings(examples::Options options)
         : text(options.get<std::string>("text", "", "file to learn; none: sums are made up")),
-          layer(options.get<std::string>("layer", "mamba", "mamba, mamba2 or s4d")),
+          system(
+              options.get<std::string>("model", "mamba", "mamba, mamba2, s4d, s4, dss, s5 or lru")),
           model{.width = options.get<std::size_t>("width", 128, "channels of the model"),
                 .depth = options.get<std::size_t>("depth", 8, "layers"),
                 .dropout = options.get("dropout", 0.0, "dropout")},
@@ -43,7 +61,7 @@ struct Settings {
         options.done();
     }
 
-    std::string text, layer;
+    std::string text, system;
     ssm::LanguageModelOptions model;
     std::size_t state, length, batch, epochs;
     double rate, decay, temperature;
@@ -53,7 +71,6 @@ struct Settings {
     unsigned seed;
 };
 
-template <class Model>
 void print_sample(const Model& model, const examples::Alphabet& alphabet, const Settings& settings,
                   std::uint64_t seed) {
     ssm::Workspace workspace;
@@ -69,7 +86,6 @@ void print_sample(const Model& model, const examples::Alphabet& alphabet, const 
     std::printf("\n----\n");
 }
 
-template <class Model>
 int train(Model model, const std::string& text, const Settings& settings) {
     const examples::Alphabet alphabet(text);
     const std::vector<std::int32_t> tokens = alphabet.encode(text);
@@ -148,30 +164,24 @@ int train(Model model, const std::string& text, const Settings& settings) {
     return 0;
 }
 
+/// Makes what stands between two norms: a selective layer as it is, another with nonlinearity and gate around it.
+std::function<Layer(std::size_t, ssm::Rng)> mixers(const Settings& settings) {
+    const Layer::Options options = examples::system(settings.system, {.state = settings.state});
+    const std::size_t width = settings.model.width;
+    if (settings.system.starts_with("mamba"))
+        return [=](std::size_t, ssm::Rng rng) { return options.make(width, rng); };
+    return [=](std::size_t, ssm::Rng rng) {
+        const Layer system = options.make(width, rng.split());
+        return Layer(ssm::SsmBlock<Layer>(system, {}, rng));
+    };
+}
+
 int run(Settings settings) {
     ssm::set_threads(settings.threads);
     const std::string text =
         settings.text.empty() ? examples::sums(4000) : examples::read_text(settings.text);
     settings.model.tokens = examples::Alphabet(text).size();
-    const ssm::Rng rng(settings.seed);
-    if (settings.layer == "mamba")
-        return train(
-            ssm::LanguageModel<ssm::Mamba<float>>(settings.model, {.state = settings.state}, rng),
-            text, settings);
-    if (settings.layer == "mamba2")
-        return train(ssm::LanguageModel<ssm::Mamba2<float>>(
-                         settings.model, {.state = settings.state, .head_channels = 32}, rng),
-                     text, settings);
-    if (settings.layer == "s4d") {
-        using Block = ssm::SsmBlock<ssm::S4D<float>>;
-        const auto block = [&](std::size_t, ssm::Rng own) {
-            const ssm::S4D<float> system(
-                {.channels = settings.model.width, .state = settings.state}, own.split());
-            return Block(system, {}, own);
-        };
-        return train(ssm::LanguageModel<Block>(settings.model, block, rng), text, settings);
-    }
-    throw std::runtime_error("no layer is called " + settings.layer);
+    return train(Model(settings.model, mixers(settings), ssm::Rng(settings.seed)), text, settings);
 }
 
 int main(int count, char** arguments) {

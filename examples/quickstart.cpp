@@ -1,5 +1,5 @@
-// Trains an S4D classifier on handwritten digits that it reads pixel by pixel, saves it, loads it again, and
-// lets the loaded one classify the same pictures as a stream, one pixel after the other.
+// Trains an S4D classifier (or that of another --model) on handwritten digits that it reads pixel by pixel, saves
+// it, loads it again, and lets the loaded one classify the same pictures as a stream, one pixel after the other.
 //
 // Quick run: --epochs 2 --width 16 --depth 1 --target 0
 
@@ -9,26 +9,43 @@
 #include <exception>
 #include <string>
 
-#include <ssm/ssm.hpp>
+// Just what is used: #include <ssm/ssm.hpp> works too, but takes the compiler longer.
+#include <ssm/core/parallel.hpp>
+#include <ssm/io/load.hpp>
+#include <ssm/io/save.hpp>
+#include <ssm/model/any_layer.hpp>
+#include <ssm/model/classifier.hpp>
+#include <ssm/train/adam.hpp>
+#include <ssm/train/cross_entropy.hpp>
+#include <ssm/train/fit.hpp>
+#include <ssm/train/metrics.hpp>
+#include <ssm/train/progress.hpp>
+#include <ssm/train/schedule.hpp>
+#include <ssm/train/source.hpp>
+#include <ssm/train/train_state.hpp>
 
+#include "models/models.hpp"
 #include "support/confusion.hpp"
 #include "support/digits.hpp"
 #include "support/options.hpp"
 #include "support/svg.hpp"
 
-using Model = ssm::Classifier<ssm::S4D<float>>;
+// AnyLayer: its type is chosen by an option. For one model alone this is ssm::Classifier<ssm::S4D<float>>.
+using Model = ssm::Classifier<ssm::AnyLayer<float>>;
 using Images = ssm::Subset<ssm::Examples<float, std::int32_t>>;
 
 struct Settings {
     explicit Settings(examples::Options options)
         : data(options.get<std::string>("data", SSM_EXAMPLES_DATA "/digits.csv",
                                         "pictures of digits")),
+          system(
+              options.get<std::string>("model", "s4d", "s4d, s4, dss, s5, lru, mamba or mamba2")),
+          state(options.get<std::size_t>("state", 32, "state size of each channel")),
           model{.classes = 10,
                 .width = options.get<std::size_t>("width", 64, "channels of the model"),
                 .depth = options.get<std::size_t>("depth", 3, "residual blocks"),
                 .dropout = options.get("dropout", 0.1, "dropout"),
-                .system = {.state = options.get<std::size_t>("state", 32,
-                                                             "state size of each channel")}},
+                .system = examples::system(system, {.state = state})},
           epochs(options.get<std::size_t>("epochs", 40, "times through the training pictures")),
           threads(options.get<std::size_t>("threads", 0, "threads, 0 for all")),
           learning_rate(options.get("rate", 0.01, "learning rate")),
@@ -37,7 +54,8 @@ struct Settings {
         options.done();
     }
 
-    std::string data;
+    std::string data, system;
+    std::size_t state;
     Model::Options model;
     std::size_t epochs, threads;
     double learning_rate, target;
@@ -81,13 +99,14 @@ ssm::Batch<float> stream(const Model& model, const ssm::Batch<float>& images) {
     return logits;
 }
 
-void plot(const ssm::FitReport& report, const std::string& path) {
+void plot(const ssm::FitReport& report, const std::string& system) {
+    const std::string path = "quickstart.svg";
     examples::Curve training{"training", {}}, test{"test", {}};
     for (const ssm::Progress& epoch : report.epochs) {
         training.y.push_back(epoch.loss);
         test.y.push_back(epoch.validation_loss);
     }
-    if (examples::Plot("S4D on handwritten digits", "epoch", "cross-entropy")
+    if (examples::Plot(examples::title(system) + " on handwritten digits", "epoch", "cross-entropy")
             .add(training)
             .add(test)
             .save(path))
@@ -113,7 +132,7 @@ int run(const Settings& settings) {
     std::printf("\n%s\n", examples::table(confusion).c_str());
     std::printf("test accuracy %.2f %% after %.1f s of training\n", 100.0 * confusion.accuracy(),
                 report.epochs.back().seconds);
-    plot(report, "quickstart.svg");
+    plot(report, settings.system);
 
     ssm::save(model, "quickstart.safetensors");
     Model loaded(settings.model);

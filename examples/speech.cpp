@@ -11,24 +11,37 @@
 #include <functional>
 #include <numeric>
 #include <span>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
-#include <ssm/ssm.hpp>
+#include <ssm/core/parallel.hpp>
+#include <ssm/io/load.hpp>
+#include <ssm/io/save.hpp>
+#include <ssm/model/any_layer.hpp>
+#include <ssm/model/classifier.hpp>
+#include <ssm/train/adam.hpp>
+#include <ssm/train/cross_entropy.hpp>
+#include <ssm/train/fit.hpp>
+#include <ssm/train/metrics.hpp>
+#include <ssm/train/progress.hpp>
+#include <ssm/train/schedule.hpp>
+#include <ssm/train/sequences.hpp>
+#include <ssm/train/train_state.hpp>
 
+#include "models/models.hpp"
 #include "support/confusion.hpp"
 #include "support/options.hpp"
 #include "support/speech.hpp"
 #include "support/svg.hpp"
 
+using Model = ssm::Classifier<ssm::AnyLayer<float>>;
 using Clock = std::chrono::steady_clock;
 using examples::Speech;
 
 struct Settings {
     explicit Settings(examples::Options options)
         : data(options.get<std::string>("data", "", "folder of WAV files, or \"melodies\"")),
-          model(options.get<std::string>("model", "s4d", "s4d, s4, dss, s5 or lru")),
+          model(options.get<std::string>("model", "s4d", "s4d, s4, dss, s5, lru, mamba or mamba2")),
           width(options.get<std::size_t>("width", 32, "channels of the model")),
           depth(options.get<std::size_t>("depth", 3, "residual blocks")),
           state(options.get<std::size_t>("state", 64, "state size of each channel")),
@@ -42,13 +55,22 @@ struct Settings {
           seed(options.get("seed", 1U, "random numbers")) {
         options.done();
     }
+
+    /// Of a model whose time step is `rate` times that of the training data.
+    [[nodiscard]] Model::Options options(double rate = 1.0) const {
+        return {.classes = 10,
+                .width = width,
+                .depth = depth,
+                .dropout = dropout,
+                .system = examples::system(model, {.state = state, .rate = rate})};
+    }
+
     std::string data, model;
     std::size_t width, depth, state, epochs, batch, threads;
     double dropout, learning_rate, decay, target;
     unsigned seed;
 };
 
-template <class Model>
 ssm::FitReport train(Model& model, const Speech& training, const Speech& test,
                      const Settings& settings) {
     const ssm::Sequences sounds(training.sounds, training.digits);
@@ -80,7 +102,6 @@ ssm::FitReport train(Model& model, const Speech& training, const Speech& test,
 }
 
 /// Digits that the model hears in whole sounds.
-template <class Model>
 std::vector<std::size_t> classify(const Model& model, const Speech& speech) {
     const ssm::Sequences source(speech.sounds, speech.digits);
     ssm::MiniBatch<float, std::int32_t> sound;
@@ -96,14 +117,13 @@ std::vector<std::size_t> classify(const Model& model, const Speech& speech) {
 }
 
 /// The same, sample by sample; `seconds` takes the time of each step.
-template <class Model>
 std::vector<std::size_t> stream(const Model& model, const Speech& speech,
                                 std::vector<double>& seconds) {
-    const typename Model::State rest = model.rest_state();
+    const Model::State rest = model.rest_state();
     std::vector<float> logits(10);
     std::vector<std::size_t> digits;
     for (const std::vector<float>& sound : speech.sounds) {
-        typename Model::State state = rest;
+        Model::State state = rest;
         for (const float& sample : sound) {
             const Clock::time_point start = Clock::now();
             model.step(std::span(&sample, 1), logits, state);
@@ -135,38 +155,23 @@ void plot(const ssm::FitReport& report, const std::string& name) {
         std::printf("training curve: %s\n", path.c_str());
 }
 
-/// LRU has its poles in discrete time; all others have a time step that `rate` multiplies.
-template <class Model>
-constexpr bool has_rate = true;
-template <>
-constexpr bool has_rate<ssm::Classifier<ssm::LRU<float>>> = false;
-
 /// The saved weights on sound at half the rate.
-template <class Model>
-void at_4_kHz(const Model& unaware, typename Model::Options options, Speech speech,
+void at_4_kHz(const Model& unaware, const Settings& settings, Speech speech,
               const std::string& file) {
     for (std::vector<float>& sound : speech.sounds)
         sound = examples::at_half_rate(sound);
-    options.system.rate = 2.0;
-    Model aware(options);
+    Model aware(settings.options(2.0));
     ssm::load(aware, file);
     std::printf("4 kHz, same weights: %.2f %% with rate 2 (%.2f %% when the model is not told)\n",
                 100.0 * accuracy(classify(aware, speech), speech),
                 100.0 * accuracy(classify(unaware, speech), speech));
 }
 
-template <class System>
 int run(const Settings& settings) {
-    using Model = ssm::Classifier<System>;
     const examples::SpeechData data = settings.data == "melodies"
                                           ? examples::make_melodies(300, 1)
                                           : examples::read_speech(settings.data);
-    typename Model::Options options{.classes = 10,
-                                    .width = settings.width,
-                                    .depth = settings.depth,
-                                    .dropout = settings.dropout};
-    options.system.state = settings.state;
-    Model model(options, ssm::Rng(settings.seed));
+    Model model(settings.options(), ssm::Rng(settings.seed));
     std::printf("%s, %zu parameters; %zu training and %zu test sounds\n", settings.model.c_str(),
                 ssm::parameter_count(model), data.training.sounds.size(), data.test.sounds.size());
     const ssm::FitReport report = train(model, data.training, data.test, settings);
@@ -178,10 +183,10 @@ int run(const Settings& settings) {
 
     const std::string file = "speech-" + settings.model + ".safetensors";
     ssm::save(model, file);
-    if constexpr (has_rate<Model>)
-        at_4_kHz(model, options, data.test, file);
+    if (examples::has_rate(settings.model))
+        at_4_kHz(model, settings, data.test, file);
     else
-        std::printf("4 kHz: no, this model is made in discrete time and has no time step\n");
+        std::printf("4 kHz: no, this model has no time step to double\n");
 
     std::vector<double> seconds;
     const std::vector<std::size_t> streamed = stream(model, data.test, seconds);
@@ -203,17 +208,7 @@ int main(int count, char** arguments) {
         const Settings settings(
             examples::Options(count, arguments, "Trains a classifier of spoken digits."));
         ssm::set_threads(settings.threads);
-        if (settings.model == "s4d")
-            return run<ssm::S4D<float>>(settings);
-        if (settings.model == "s4")
-            return run<ssm::S4<float>>(settings);
-        if (settings.model == "dss")
-            return run<ssm::DSS<float, ssm::DssExp>>(settings);
-        if (settings.model == "s5")
-            return run<ssm::S5<float>>(settings);
-        if (settings.model == "lru")
-            return run<ssm::LRU<float>>(settings);
-        throw std::runtime_error("--model " + settings.model + ": there is no such model");
+        return run(settings);
     } catch (const std::exception& error) {
         std::fprintf(stderr, "error: %s\n", error.what());
         return 1;

@@ -93,8 +93,11 @@
 #include <ssm/layer/lti_options.hpp>
 #include <ssm/layer/mamba.hpp>
 #include <ssm/layer/mamba2.hpp>
+#include <ssm/layer/mamba2_options.hpp>
+#include <ssm/layer/mamba_options.hpp>
 #include <ssm/layer/mimo.hpp>
 #include <ssm/layer/mimo_modes.hpp>
+#include <ssm/layer/mimo_state.hpp>
 #include <ssm/layer/mimo_system.hpp>
 #include <ssm/layer/norm.hpp>
 #include <ssm/layer/pool.hpp>
@@ -115,9 +118,11 @@
 #include <ssm/layer/structure/moving_average.hpp>
 #include <ssm/layer/structure/structure.hpp>
 #include <ssm/layer/structure/tridiagonal.hpp>
+#include <ssm/layer/timescale.hpp>
 #include <ssm/math/activation.hpp>
 #include <ssm/math/fft.hpp>
 #include <ssm/math/lane_rows.hpp>
+#include <ssm/math/matrix_vector.hpp>
 #include <ssm/math/pointwise.hpp>
 #include <ssm/math/product.hpp>
 #include <ssm/math/rectifiers.hpp>
@@ -127,6 +132,8 @@
 #include <ssm/math/small_matrix.hpp>
 #include <ssm/math/smooth_activations.hpp>
 #include <ssm/math/tridiagonal.hpp>
+#include <ssm/math/weight_product.hpp>
+#include <ssm/model/any_layer.hpp>
 #include <ssm/model/classifier.hpp>
 #include <ssm/model/gated_block.hpp>
 #include <ssm/model/generate.hpp>
@@ -142,7 +149,6 @@
 #include <ssm/scan/channel_stream.hpp>
 #include <ssm/scan/check.hpp>
 #include <ssm/scan/companion.hpp>
-#include <ssm/scan/companion_state.hpp>
 #include <ssm/scan/dense.hpp>
 #include <ssm/scan/diagonal.hpp>
 #include <ssm/scan/diagonal_backward.hpp>
@@ -170,6 +176,7 @@
 #include <ssm/scan/selective_backward.hpp>
 #include <ssm/scan/selective_backward_block.hpp>
 #include <ssm/scan/selective_blocks.hpp>
+#include <ssm/scan/selective_coefficients.hpp>
 #include <ssm/scan/selective_discretization.hpp>
 #include <ssm/scan/selective_forward.hpp>
 #include <ssm/scan/selective_forward_tile.hpp>
@@ -179,6 +186,7 @@
 #include <ssm/scan/selective_tile.hpp>
 #include <ssm/scan/ssd.hpp>
 #include <ssm/scan/ssd_backward.hpp>
+#include <ssm/scan/ssd_backward_task.hpp>
 #include <ssm/scan/ssd_decay.hpp>
 #include <ssm/scan/ssd_forward.hpp>
 #include <ssm/scan/ssd_panel.hpp>
@@ -199,9 +207,11 @@
 #include <ssm/simd/prefetch.hpp>
 #include <ssm/simd/register.hpp>
 #include <ssm/simd/sigmoid.hpp>
+#include <ssm/simd/sums.hpp>
 #include <ssm/simd/transpose.hpp>
 #include <ssm/simd/trig.hpp>
 #include <ssm/simd/unroll.hpp>
+#include <ssm/simd/widen.hpp>
 #include <ssm/testing/conformance.hpp>
 #include <ssm/testing/gradients.hpp>
 #include <ssm/testing/independence.hpp>

@@ -20,6 +20,7 @@
 
 #include "support/catch.hpp"
 #include "support/golden.hpp"
+#include "support/prebuilt_systems.hpp"
 
 namespace {
 
@@ -73,8 +74,9 @@ void compare_legs(GoldenCase& golden, GoldenReport& report, std::size_t copies, 
     report.compare("legs.B", sizes_of_parts(bank.B),
                    sizes_of_parts(golden.tensor("legs.B").complex()), tolerance);
     Numbers P;
+    const init::Nplr nplr = init::LegS{}.nplr(modes);
     for (std::size_t copy = 0; copy < copies; ++copy)
-        for (const std::complex<double>& p : init::LegS{}.nplr(modes).P.row(0))
+        for (const std::complex<double>& p : nplr.P.row(0))
             P.push_back(p);
     report.compare("legs.P", sizes_of_parts(P), sizes_of_parts(golden.tensor("legs.P").complex()),
                    tolerance);

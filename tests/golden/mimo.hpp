@@ -1,10 +1,8 @@
 #pragma once
 
-#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <functional>
-#include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -27,6 +25,7 @@
 #include <ssm/model/sequential.hpp>
 
 #include "golden/any_layer.hpp"
+#include "golden/layers.hpp"
 #include "support/golden.hpp"
 
 /// What the golden cases of S5 and LRU share: loading by original names, comparing, and the blocks and models.
@@ -35,16 +34,11 @@ namespace ssm_test {
 inline constexpr double mimo_tolerance = 1e-9;
 using StoredNames = std::function<ssm::StoredAs(std::string_view)>;
 
-inline ssm::Batch<double> batch_of(const GoldenTensor& tensor) {
-    const bool flat = tensor.rank() == 2;  // (B, C): one step
-    ssm::Batch<double> batch(tensor.extent(0), flat ? 1 : tensor.extent(1),
-                             tensor.extent(flat ? 1 : 2));
-    std::copy(tensor.values.begin(), tensor.values.end(), batch.data());
-    return batch;
-}
-
-inline std::vector<double> numbers_of(const ssm::Batch<double>& batch) {
-    return {batch.view().flat().begin(), batch.view().flat().end()};
+/// (B, L, H), or one step (B, H).
+inline ssm::Batch<double> steps_of(const GoldenTensor& tensor) {
+    if (tensor.rank() != 2)
+        return batch_of(tensor);
+    return batch_of({{tensor.extent(0), 1, tensor.extent(1)}, tensor.values});
 }
 
 /// Loads by the library's loader from the case's own file, and counts the tensors as read.
@@ -83,7 +77,7 @@ template <class L, class Head>
 void check_training(const L& layer, GoldenCase& golden, const std::string& input,
                     const StoredNames& names, const ssm::Context& context, GoldenReport& report,
                     Head&& head) {
-    const ssm::Batch<double> u = batch_of(golden.tensor(input));
+    const ssm::Batch<double> u = steps_of(golden.tensor(input));
     ssm::Batch<double> y(ssm::output_shape(layer, u.shape()));
     layer.forward(u, y, context);
     ssm::Batch<double> dy = head(y);
@@ -173,7 +167,7 @@ void check_residual_layer(const Block& block, bool batch_norm, bool prenorm,
     load_original(layer, golden, names);
     ssm::Workspace workspace;
     check_training(layer, golden, "u", names, workspace, report,
-                   [&](ssm::Batch<double>&) { return batch_of(golden.tensor("g")); });
+                   [&](ssm::Batch<double>&) { return steps_of(golden.tensor("g")); });
 }
 
 using AnyPool = AnyLayer<ssm::MeanPool<double>, ssm::LastPool<double>>;
@@ -213,7 +207,7 @@ void check_classifier(const Block& block, bool batch_norm, bool prenorm, const s
 /// States: the final state of the forward, and of steps; a stream that goes on from "state.in".
 template <class L>
 void check_streams(const L& layer, GoldenCase& golden, GoldenReport& report) {
-    const ssm::Batch<double> u = batch_of(golden.tensor("u"));
+    const ssm::Batch<double> u = steps_of(golden.tensor("u"));
     ssm::Workspace workspace;
     const auto check = [&](auto&& start, const std::string& y_name, const std::string& x_name) {
         ssm::Batch<double> y(u.shape());
@@ -223,14 +217,7 @@ void check_streams(const L& layer, GoldenCase& golden, GoldenReport& report) {
         report.compare(x_name, layer.state_values(state).flat(), mimo_tolerance);
 
         auto stepped = start();
-        std::vector<double> in(u.batch() * u.channels()), out(in.size());
-        for (std::size_t l = 0; l < u.length(); ++l) {
-            for (std::size_t b = 0; b < u.batch(); ++b)
-                std::copy_n(u.view().row(b, l).data(), u.channels(), in.data() + b * u.channels());
-            layer.step(in, out, stepped);
-            for (std::size_t b = 0; b < u.batch(); ++b)
-                std::copy_n(out.data() + b * u.channels(), u.channels(), y.view().row(b, l).data());
-        }
+        y = run_steps(layer, u, stepped);
         report.compare(y_name, numbers_of(y), mimo_tolerance);
         report.compare(x_name, layer.state_values(stepped).flat(), mimo_tolerance);
     };
@@ -239,10 +226,7 @@ void check_streams(const L& layer, GoldenCase& golden, GoldenReport& report) {
         check(
             [&] {
                 auto state = layer.rest_state(u.batch());
-                ssm::Tensor<double> values({u.batch(), layer.modes(), 2});
-                const auto& x = golden.tensor("state.in").values;
-                std::copy(x.begin(), x.end(), values.data());
-                layer.set_state_values(state, values);
+                layer.set_state_values(state, tensor_of(golden.tensor("state.in")));
                 return state;
             },
             "state.y", "state.out");

@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
-#include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -22,43 +21,23 @@
 #include <ssm/layer/s4.hpp>
 #include <ssm/math/activation.hpp>
 
+#include "golden/s4_family.hpp"
 #include "support/catch.hpp"
 #include "support/golden.hpp"
+#include "support/prebuilt_systems.hpp"
 
 namespace {
 
-using ssm_test::GoldenCase;
-using ssm_test::GoldenReport;
-using ssm_test::GoldenTensor;
+using namespace ssm_test;
 using Real = double;
 using Complex = std::complex<double>;
-using Sequences = ssm::Batch<Real>;
 
-constexpr double tolerance = 1e-9;
 /// For gradients of A in the presence of modes of almost no frequency and decay, where the generating function of the
 /// original cancels: it is 3.5e-9 off in fourier_tied, by a dense computation in long double.
 constexpr double cancelling_tolerance = 1e-7;
 constexpr double cancelling_mode = 1e-3;
 
-// ---- layouts ---------------------------------------------------------------------------------
-
-/// A case's (B, H, L) or (B, L, H) sequences, channels last.
-Sequences sequences(const GoldenTensor& tensor, bool channels_first) {
-    const GoldenTensor last = channels_first ? tensor.permuted({0, 2, 1}) : tensor;
-    Sequences batch(last.extent(0), last.extent(1), last.extent(2));
-    std::copy(last.values.begin(), last.values.end(), batch.data());
-    return batch;
-}
-
-std::vector<double> numbers(const Sequences& batch) {
-    return {batch.view().flat().begin(), batch.view().flat().end()};
-}
-
-void set(ssm::Tensor<Real>& weight, std::span<const double> values, GoldenReport& report) {
-    report.check(weight.size() == values.size(), "a weight has the size of the original parameter");
-    if (weight.size() == values.size())
-        std::copy(values.begin(), values.end(), weight.data());
-}
+// ---- weights ---------------------------------------------------------------------------------
 
 /// The original name of a weight: l_kernel is a buffer there. `set` is "param" or "param0".
 std::string original_name(std::string_view parameters, const std::string& prefix,
@@ -70,13 +49,10 @@ std::string original_name(std::string_view parameters, const std::string& prefix
 }
 
 template <class L>
-void load(L& layer, GoldenCase& golden, std::string_view parameters, const std::string& prefix,
-          GoldenReport& report) {
-    ssm::visit(
-        [&](std::string_view name, const ssm::WeightTraits&, ssm::Tensor<Real>& weight) {
-            set(weight, golden.tensor(original_name(parameters, prefix, name)).values, report);
-        },
-        layer);
+void load(L& layer, GoldenCase& golden, std::string_view parameters, const std::string& prefix) {
+    set_weights(layer, [&](const std::string& name) -> const GoldenTensor& {
+        return golden.tensor(original_name(parameters, prefix, name));
+    });
 }
 
 /// Gradients of all weights that the case has one for.
@@ -130,10 +106,10 @@ Stage stage(const L& layer) {
 Stage linear(GoldenCase& golden, const std::string& prefix, std::size_t in, std::size_t out,
              GoldenReport& report) {
     ssm::Linear<Real> layer({.in = in, .out = out});
-    load(layer, golden, "param", prefix, report);
+    load(layer, golden, "param", prefix);
     const ssm::Linear<Real> from_start = [&] {
         ssm::Linear<Real> copy = layer;
-        load(copy, golden, "param0", prefix, report);
+        load(copy, golden, "param0", prefix);
         return copy;
     }();
     report.check(from_start.weight == layer.weight,
@@ -194,66 +170,52 @@ Sequences through(const std::vector<Stage>& stages, Sequences y) {
 
 // ---- one case ----------------------------------------------------------------------------------------
 
-/// Options of a case that this runner knows; another one is a case it does not understand.
-void check_known(const nlohmann::json& config) {
-    static const std::vector<std::string> known = {"mode",
-                                                   "activation",
-                                                   "init",
-                                                   "H",
-                                                   "d_state",
-                                                   "B",
-                                                   "L",
-                                                   "l_max",
-                                                   "state",
-                                                   "n_ssm",
-                                                   "channels",
-                                                   "dt_tie",
-                                                   "dt_fast",
-                                                   "dt_transform",
-                                                   "rates",
-                                                   "more_L",
-                                                   "real_transform",
-                                                   "imag_transform",
-                                                   "dt_min",
-                                                   "dt_max",
-                                                   "block",
-                                                   "noise",
-                                                   "B_init",
-                                                   "transposed",
-                                                   "bidirectional",
-                                                   "final_act",
-                                                   "deterministic",
-                                                   "real_scale",
-                                                   "imag_scale",
-                                                   "rank",
-                                                   "swap_channels",
-                                                   "P_scale",
-                                                   "lengths",
-                                                   "dense",
-                                                   "bandlimit",
-                                                   "disc"};
-    for (const auto& [key, value] : config.items())
-        if (std::find(known.begin(), known.end(), key) == known.end())
-            throw std::runtime_error("the runner does not know the option \"" + key + "\"");
+void check_options(const nlohmann::json& config) {
+    check_known(config, {"mode",
+                         "activation",
+                         "init",
+                         "H",
+                         "d_state",
+                         "B",
+                         "L",
+                         "l_max",
+                         "state",
+                         "n_ssm",
+                         "channels",
+                         "dt_tie",
+                         "dt_fast",
+                         "dt_transform",
+                         "rates",
+                         "more_L",
+                         "real_transform",
+                         "imag_transform",
+                         "dt_min",
+                         "dt_max",
+                         "block",
+                         "noise",
+                         "B_init",
+                         "transposed",
+                         "bidirectional",
+                         "final_act",
+                         "deterministic",
+                         "real_scale",
+                         "imag_scale",
+                         "rank",
+                         "swap_channels",
+                         "P_scale",
+                         "lengths",
+                         "dense",
+                         "bandlimit",
+                         "disc"});
     if (config.at("mode") != "dplr" || config.value("disc", "bilinear") != "bilinear" ||
         config.value("swap_channels", false))
         throw std::runtime_error("the runner knows mode dplr, bilinear, heads not swapped");
 }
 
 template <class L>
-typename L::Options options_of(const nlohmann::json& config) {
-    typename L::Options options;
-    options.channels = config.at("H");
-    options.state = config.at("d_state");
-    options.heads = config.value("channels", std::size_t{1});
-    options.copies = config.value("n_ssm", std::size_t{0});
-    options.timescale.tied = config.value("dt_tie", true);
-    options.timescale.fast = config.value("dt_fast", false);
-    options.timescale.transform = ssm::transform_named(config.value("dt_transform", "exp"));
+typename L::Options dplr_options(const nlohmann::json& config) {
+    auto options = options_of<L>(config);
     options.structure.rank = config.value("rank", std::size_t{1});
-    options.structure.real_transform = ssm::transform_named(config.value("real_transform", "exp"));
-    options.structure.imag_transform = ssm::transform_named(config.value("imag_transform", "none"));
-    options.structure.bandlimit = config.value("bandlimit", 0.0);
     const nlohmann::json most = config.value("l_max", nlohmann::json());
     if (!most.is_null() && most < config.at("L"))
         options.structure.max_length = most;
@@ -321,14 +283,7 @@ void check_system(const L& layer, GoldenCase& golden, GoldenReport& report) {
         ssm::unfold(discrete);
         report.compare("step.dC", pairs(full_system(discrete).C), tolerance);
     }
-    for (const std::string& name : golden.names("kernel"))
-        if (!name.starts_with("kernel_rate"))
-            report.compare(name, layer.kernel(golden.tensor(name).extent(2)).flat(), tolerance);
-    for (const std::string& name : golden.names("kernel_rate")) {
-        L other = layer;
-        other.set_rate(std::stod(name.substr(std::string("kernel_rate").size())));
-        report.compare(name, other.kernel(golden.tensor(name).extent(2)).flat(), tolerance);
-    }
+    compare_kernels(layer, golden, report);
 }
 
 /// The original sets inputs behind a sequence's end to zero and goes on.
@@ -346,13 +301,13 @@ template <class L>
 void check_training(const L& layer, const std::vector<Stage>& stages, GoldenCase& golden,
                     const std::string& gradients, GoldenReport& report) {
     const bool channels_first = golden.config.value("transposed", true);
-    Sequences u = sequences(golden.tensor("u"), channels_first);
+    Sequences u = batch_of(golden.tensor("u"), channels_first);
     mask_inputs(u, golden);
-    const auto expected = numbers(sequences(golden.tensor("y"), channels_first));
+    const auto expected = numbers_of(batch_of(golden.tensor("y"), channels_first));
     ssm::Workspace workspace;
     Sequences y(u.batch(), u.length(), layer.out_channels());
     layer.forward(u, y, workspace);
-    report.compare("y", numbers(through(stages, y)), expected, tolerance);
+    report.compare("y", numbers_of(through(stages, y)), expected, tolerance);
 
     typename L::Cache cache;
     y.fill(0.0);
@@ -360,16 +315,16 @@ void check_training(const L& layer, const std::vector<Stage>& stages, GoldenCase
     std::vector<Sequences> inputs = {y};
     for (const Stage& stage : stages)
         inputs.push_back(stage.forward(inputs.back()));
-    report.compare("y in training", numbers(inputs.back()), expected, tolerance);
-    Sequences dy = sequences(golden.tensor("g"), channels_first);
+    report.compare("y in training", numbers_of(inputs.back()), expected, tolerance);
+    Sequences dy = batch_of(golden.tensor("g"), channels_first);
     for (std::size_t i = stages.size(); i-- > 0;)
         dy = stages[i].backward(inputs[i], dy);
     L gradient = ssm::zeros_like(layer);
     Sequences du(u.shape());
     layer.backward(u, dy, du, cache, gradient, workspace);
     mask_inputs(du, golden);
-    report.compare("grad.u", numbers(du),
-                   numbers(sequences(golden.tensor("grad.u"), channels_first)), tolerance);
+    report.compare("grad.u", numbers_of(du),
+                   numbers_of(batch_of(golden.tensor("grad.u"), channels_first)), tolerance);
     for (const Stage& stage : stages)
         stage.compare(report);
     const bool in_block = gradients == "grad." && golden.config.value("block", false);
@@ -381,68 +336,35 @@ template <class L>
 void check_states(const L& layer, const std::vector<Stage>& stages, GoldenCase& golden,
                   GoldenReport& report) {
     const bool channels_first = golden.config.value("transposed", true);
-    Sequences u = sequences(golden.tensor("u"), channels_first);
+    Sequences u = batch_of(golden.tensor("u"), channels_first);
     mask_inputs(u, golden);
     ssm::Workspace workspace;
-    const auto values = [&layer](const typename L::State& state) {
-        const ssm::Tensor<Real> x = layer.state_values(state);
-        return std::vector<double>(x.flat().begin(), x.flat().end());
-    };
     auto state = layer.rest_state(u.batch());
     Sequences y(u.batch(), u.length(), layer.out_channels());
     layer.forward(u, y, state, workspace);
-    const auto expected = numbers(sequences(golden.tensor("y"), channels_first));
-    report.compare("y from a state", numbers(through(stages, y)), expected, tolerance);
+    const auto expected = numbers_of(batch_of(golden.tensor("y"), channels_first));
+    report.compare("y from a state", numbers_of(through(stages, y)), expected, tolerance);
 
-    auto stepped = layer.rest_state(u.batch());
-    std::vector<Real> in(u.batch() * u.channels()), out(u.batch() * y.channels());
-    for (std::size_t l = 0; l < u.length(); ++l) {
-        for (std::size_t b = 0; b < u.batch(); ++b)
-            std::ranges::copy(u.view().row(b, l), in.data() + b * u.channels());
-        layer.step(in, out, stepped);
-        for (std::size_t b = 0; b < u.batch(); ++b)
-            std::copy_n(out.data() + b * y.channels(), y.channels(), y.view().row(b, l).data());
-        if (l == u.length() / 2 && golden.has("step.state_mid"))
-            report.compare("step.state_mid", values(stepped), tolerance);
-    }
-    report.compare("y step by step", numbers(through(stages, y)), expected, tolerance);
-    if (golden.has("step.y")) {
+    y = compare_states(layer, u, golden, report);
+    report.compare("y step by step", numbers_of(through(stages, y)), expected, tolerance);
+    if (golden.has("step.y"))
         report.compare("step.y", golden.tensor("step.y").values, golden.tensor("y").values,
                        tolerance);
-        report.compare("step.state_final", values(stepped), tolerance);
-    }
-    if (!golden.has("state.in"))
-        return;
-
-    const Sequences x = sequences(golden.tensor("state.x"), true);
-    const GoldenTensor& start = golden.tensor("state.in");
-    ssm::Tensor<Real> tensor(ssm::Extents(std::span<const std::size_t>(start.shape)));
-    std::copy(start.values.begin(), start.values.end(), tensor.data());
-    auto continued = layer.rest_state(x.batch());
-    layer.set_state_values(continued, tensor);
-    Sequences z(x.batch(), x.length(), layer.out_channels());
-    auto silent = continued;
-    layer.forward(x, z, continued, workspace);
     const bool has_activation =
         !golden.config.value("activation", nlohmann::json("gelu")).is_null();
-    report.compare(
-        "state.y", numbers(has_activation ? stages.front().forward(z) : z),
-        numbers(sequences(golden.tensor("state.y"), !golden.config.value("block", false))),
-        tolerance);
-    report.compare("state.out", values(continued), tolerance);
-    layer.forward(Sequences(x.shape()), z, silent, workspace);
-    const GoldenTensor& response = golden.tensor("state.k_state");  // (B, heads, H, L)
-    report.compare("state.k_state", numbers(z), response.permuted({0, 3, 1, 2}).values, tolerance);
+    compare_continued(layer, golden, report, [&](const Sequences& z) {
+        return has_activation ? stages.front().forward(z) : z;
+    });
 }
 
 template <class Direction>
 void check_layer(GoldenCase& golden, GoldenReport& report) {
     using L = ssm::S4<Real, ssm::init::Lin, ssm::evaluation::Auto, Direction>;
     const std::string prefix = golden.config.value("block", false) ? "layer." : "";
-    L layer(options_of<L>(golden.config));
+    L layer(dplr_options<L>(golden.config));
     L plain = layer;
-    load(layer, golden, "param", prefix, report);
-    load(plain, golden, "param0", prefix, report);
+    load(layer, golden, "param", prefix);
+    load(plain, golden, "param0", prefix);
     report.check(ssm::length(plain) == 0 && ssm::length(layer) == golden.meta.at("l_kernel"),
                  "C is plain at first and then folded");
     const auto stages = stages_of(golden, layer.out_channels(), layer.in_channels(), report);
@@ -469,8 +391,8 @@ void check_layer(GoldenCase& golden, GoldenReport& report) {
 }  // namespace
 
 TEST_CASE("golden.s4") {
-    ssm_test::run_family("s4", [](GoldenCase& golden, GoldenReport& report) {
-        check_known(golden.config);
+    run_family("s4", [](GoldenCase& golden, GoldenReport& report) {
+        check_options(golden.config);
         if (golden.config.value("bidirectional", false))
             check_layer<ssm::Bidirectional>(golden, report);
         else

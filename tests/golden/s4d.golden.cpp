@@ -4,8 +4,6 @@
 #include <algorithm>
 #include <complex>
 #include <cstddef>
-#include <optional>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -24,124 +22,67 @@
 #include <ssm/math/activation.hpp>
 #include <ssm/model/sequential.hpp>
 
+#include "golden/s4_family.hpp"
 #include "support/catch.hpp"
 #include "support/golden.hpp"
 
 namespace {
 
-using ssm_test::GoldenCase;
-using ssm_test::GoldenReport;
-using ssm_test::GoldenTensor;
+using namespace ssm_test;
 using Real = double;
 using Complex = std::complex<double>;
-
-constexpr double tolerance = 1e-9;
-
-// ---- layouts ---------------------------------------------------------------------------------
-
-/// A case's (B, H, L) or (B, L, H) sequences, channels last.
-ssm::Batch<Real> sequences(const GoldenTensor& tensor, bool channels_first) {
-    const GoldenTensor last = channels_first ? tensor.permuted({0, 2, 1}) : tensor;
-    ssm::Batch<Real> batch(last.extent(0), last.extent(1), last.extent(2));
-    std::copy(last.values.begin(), last.values.end(), batch.data());
-    return batch;
-}
-
-std::vector<double> numbers(const ssm::Batch<Real>& batch) {
-    return {batch.view().flat().begin(), batch.view().flat().end()};
-}
-
-void set(ssm::Tensor<Real>& weight, std::span<const double> values, GoldenReport& report) {
-    report.check(weight.size() == values.size(), "a weight has the size of the original parameter");
-    if (weight.size() == values.size())
-        std::copy(values.begin(), values.end(), weight.data());
-}
-
-/// Steps through all sequences together; `look` sees the state after each step.
-template <class L, class Look>
-ssm::Batch<Real> run_steps(const L& layer, const ssm::Batch<Real>& u, typename L::State& state,
-                           Look&& look) {
-    ssm::Batch<Real> y(u.batch(), u.length(), layer.out_channels());
-    std::vector<Real> in(u.batch() * u.channels());
-    std::vector<Real> out(u.batch() * y.channels());
-    for (std::size_t l = 0; l < u.length(); ++l) {
-        for (std::size_t b = 0; b < u.batch(); ++b)
-            std::copy_n(u.view().row(b, l).data(), u.channels(), in.data() + b * u.channels());
-        layer.step(in, out, state);
-        for (std::size_t b = 0; b < u.batch(); ++b)
-            std::copy_n(out.data() + b * y.channels(), y.channels(), y.view().row(b, l).data());
-        look(l, state);
-    }
-    return y;
-}
 
 // ---- the layer and what surrounds it -------------------------------------------------------------
 
 template <class L>
-typename L::Options options_of(const nlohmann::json& config) {
-    typename L::Options options;
-    options.channels = config.at("H");
-    options.state = config.at("d_state");
-    options.heads = config.value("channels", std::size_t{1});
-    options.copies = config.value("n_ssm", std::size_t{0});
-    options.timescale.tied = config.value("dt_tie", true);
-    options.timescale.fast = config.value("dt_fast", false);
-    options.timescale.transform = ssm::transform_named(config.value("dt_transform", "exp"));
-    options.structure.real_transform = ssm::transform_named(config.value("real_transform", "exp"));
-    options.structure.imag_transform = ssm::transform_named(config.value("imag_transform", "none"));
+typename L::Options diagonal_options(const nlohmann::json& config) {
+    auto options = options_of<L>(config);
     options.structure.real = config.value("is_real", false);
-    options.structure.bandlimit = config.value("bandlimit", 0.0);
     return options;
 }
 
-/// Options of a case that this runner knows; another one is a case it does not understand.
-void check_known(const nlohmann::json& config) {
-    static const std::vector<std::string> known = {"mode",
-                                                   "activation",
-                                                   "init",
-                                                   "disc",
-                                                   "H",
-                                                   "d_state",
-                                                   "B",
-                                                   "L",
-                                                   "state",
-                                                   "n_ssm",
-                                                   "channels",
-                                                   "dt_tie",
-                                                   "dt_fast",
-                                                   "dt_transform",
-                                                   "rates",
-                                                   "more_L",
-                                                   "is_real",
-                                                   "bandlimit",
-                                                   "real_transform",
-                                                   "imag_transform",
-                                                   "dt_min",
-                                                   "dt_max",
-                                                   "block",
-                                                   "noise",
-                                                   "B_init",
-                                                   "transposed",
-                                                   "bidirectional",
-                                                   "final_act",
-                                                   "deterministic",
-                                                   "real_scale",
-                                                   "imag_scale"};
-    for (const auto& [key, value] : config.items())
-        if (std::find(known.begin(), known.end(), key) == known.end())
-            throw std::runtime_error("the runner does not know the option \"" + key + "\"");
+void check_options(const nlohmann::json& config) {
+    check_known(config, {"mode",
+                         "activation",
+                         "init",
+                         "disc",
+                         "H",
+                         "d_state",
+                         "B",
+                         "L",
+                         "state",
+                         "n_ssm",
+                         "channels",
+                         "dt_tie",
+                         "dt_fast",
+                         "dt_transform",
+                         "rates",
+                         "more_L",
+                         "is_real",
+                         "bandlimit",
+                         "real_transform",
+                         "imag_transform",
+                         "dt_min",
+                         "dt_max",
+                         "block",
+                         "noise",
+                         "B_init",
+                         "transposed",
+                         "bidirectional",
+                         "final_act",
+                         "deterministic",
+                         "real_scale",
+                         "imag_scale"});
     if (config.at("mode") != "diag" ||
         (config.contains("final_act") && config.at("final_act") != "glu"))
         throw std::runtime_error("the runner knows mode diag with final activation glu only");
 }
 
 template <class L>
-void load(L& layer, GoldenCase& golden, const std::string& prefix, GoldenReport& report) {
-    ssm::visit(
-        [&](std::string_view name, const ssm::WeightTraits&, ssm::Tensor<Real>& weight) {
-            set(weight, golden.tensor("param." + prefix + std::string(name)).values, report);
-        },
-        layer);
+void load(L& layer, GoldenCase& golden, const std::string& prefix) {
+    set_weights(layer, [&](const std::string& name) -> const GoldenTensor& {
+        return golden.tensor("param." + prefix + name);
+    });
 }
 
 template <class L>
@@ -158,30 +99,29 @@ void compare_gradient(const L& gradient, const std::string& prefix, GoldenReport
 template <class Model, class CompareGradients>
 void check_training(const Model& model, GoldenCase& golden, bool channels_first,
                     GoldenReport& report, CompareGradients&& compare_gradients) {
-    const ssm::Batch<Real> u = sequences(golden.tensor("u"), channels_first);
-    const ssm::Batch<Real> g = sequences(golden.tensor("g"), channels_first);
-    const auto expected = numbers(sequences(golden.tensor("y"), channels_first));
+    const ssm::Batch<Real> u = batch_of(golden.tensor("u"), channels_first);
+    const ssm::Batch<Real> g = batch_of(golden.tensor("g"), channels_first);
+    const auto expected = numbers_of(batch_of(golden.tensor("y"), channels_first));
     ssm::Workspace workspace;
     ssm::Batch<Real> y(u.batch(), u.length(), model.out_channels());
     model.forward(u, y, workspace);
-    report.compare("y", numbers(y), expected, tolerance);
+    report.compare("y", numbers_of(y), expected, tolerance);
 
     typename Model::Cache cache;
     Model gradient = ssm::zeros_like(model);
     ssm::Batch<Real> du(u.shape());
     y.fill(0.0);
     model.forward(u, y, cache, workspace);
-    report.compare("y in training", numbers(y), expected, tolerance);
+    report.compare("y in training", numbers_of(y), expected, tolerance);
     model.backward(u, g, du, cache, gradient, workspace);
-    report.compare("grad.u", numbers(du),
-                   numbers(sequences(golden.tensor("grad.u"), channels_first)), tolerance);
+    report.compare("grad.u", numbers_of(du),
+                   numbers_of(batch_of(golden.tensor("grad.u"), channels_first)), tolerance);
     compare_gradients(gradient);
 
     if constexpr (ssm::StreamingLayer<Model>) {
         auto state = model.rest_state(u.batch());
-        report.compare("y step by step",
-                       numbers(run_steps(model, u, state, [](std::size_t, const auto&) {})),
-                       expected, tolerance);
+        report.compare("y step by step", numbers_of(run_steps(model, u, state)), expected,
+                       tolerance);
     }
 }
 
@@ -205,74 +145,12 @@ void check_system(const L& layer, GoldenCase& golden, GoldenReport& report) {
     compare("cont.C", system.C);
     report.compare("cont.dt", system.dt, tolerance);
 
-    const std::size_t length = golden.config.at("L");
-    report.compare("kernel", layer.kernel(length).flat(), tolerance);
-    for (const std::string& name : golden.names("kernel_L"))
-        report.compare(name, layer.kernel(golden.tensor(name).extent(2)).flat(), tolerance);
-    for (const std::string& name : golden.names("kernel_rate")) {
-        L other = layer;
-        other.set_rate(std::stod(name.substr(std::string("kernel_rate").size())));
-        report.compare(name, other.kernel(golden.tensor(name).extent(2)).flat(), tolerance);
-    }
+    compare_kernels(layer, golden, report);
     if constexpr (L::streams) {
         compare("step.dA", layer.system().poles());
         compare("step.dB", layer.input_weights());
         compare("step.dC", system.C);
     }
-}
-
-/// States: `stream` is the layer with its activation.
-template <class L, class Stream>
-void check_states(const L& layer, const Stream& stream, GoldenCase& golden, bool channels_first,
-                  GoldenReport& report) {
-    ssm::Workspace workspace;
-    const auto inner = [](auto& state) -> auto& {
-        return std::get<0>(state.parts);
-    };
-    const auto state_numbers = [&](auto& state) {
-        const ssm::Tensor<Real> x = layer.state_values(inner(state));
-        return std::vector<double>(x.flat().begin(), x.flat().end());
-    };
-    if (golden.has("step.state_final")) {
-        const ssm::Batch<Real> u = sequences(golden.tensor("u"), channels_first);
-        auto state = stream.rest_state(u.batch());
-        run_steps(stream, u, state, [&](std::size_t l, auto& now) {
-            if (l == u.length() / 2)
-                report.compare("step.state_mid", state_numbers(now), tolerance);
-        });
-        report.compare("step.state_final", state_numbers(state), tolerance);
-    }
-    if (!golden.has("state.in"))
-        return;
-    const ssm::Batch<Real> x = sequences(golden.tensor("state.x"), true);
-    const auto start = [&] {
-        auto state = stream.rest_state(x.batch());
-        const GoldenTensor& values = golden.tensor("state.in");
-        ssm::Tensor<Real> tensor(ssm::Extents(std::span<const std::size_t>(values.shape)));
-        std::copy(values.values.begin(), values.values.end(), tensor.data());
-        layer.set_state_values(inner(state), tensor);
-        return state;
-    };
-    const bool first = !golden.config.value("block", false);
-    const auto expected = numbers(sequences(golden.tensor("state.y"), first));
-    auto state = start();
-    ssm::Batch<Real> y(x.batch(), x.length(), layer.out_channels());
-    stream.forward(x, y, state, workspace);
-    report.compare("state.y", numbers(y), expected, tolerance);
-    report.compare("state.out", state_numbers(state), tolerance);
-
-    auto stepped = start();
-    report.compare("state.y step by step",
-                   numbers(run_steps(stream, x, stepped, [](std::size_t, const auto&) {})),
-                   expected, tolerance);
-    report.compare("state.out after steps", state_numbers(stepped),
-                   golden.tensor("state.out").values, tolerance);
-
-    auto free_state = start();
-    const ssm::Batch<Real> silence(x.shape());
-    layer.forward(silence, y, inner(free_state), workspace);
-    const GoldenTensor& response = golden.tensor("state.k_state");  // (B, heads, H, L)
-    report.compare("state.k_state", numbers(y), response.permuted({0, 3, 1, 2}).values, tolerance);
 }
 
 /// The layer with its activation, and the block when the case has one.
@@ -283,8 +161,16 @@ void check_surroundings(const L& layer, const Act& activation, GoldenCase& golde
     const bool channels_first = golden.config.value("transposed", true);
     const std::string prefix = block ? "layer." : "";
     const ssm::Sequential stream(layer, activation);
-    if constexpr (L::streams)
-        check_states(layer, stream, golden, channels_first, report);
+    if constexpr (L::streams) {
+        if (golden.has("step.y"))
+            compare_states(layer, batch_of(golden.tensor("u"), channels_first), golden, report);
+        compare_continued(layer, golden, report, [&](const Sequences& z) {
+            Sequences y(z.shape());
+            ssm::Workspace workspace;
+            activation.forward(z, y, workspace);
+            return y;
+        });
+    }
     if (golden.has("step.y"))
         report.compare("step.y", golden.tensor("step.y").values, golden.tensor("y").values,
                        tolerance);
@@ -296,7 +182,7 @@ void check_surroundings(const L& layer, const Act& activation, GoldenCase& golde
     }
     const std::size_t width = layer.in_channels();
     ssm::Linear<Real> output({.in = layer.out_channels(), .out = 2 * width});
-    load(output, golden, "output_linear.0.", report);
+    load(output, golden, "output_linear.0.");
     const ssm::Sequential model(layer, activation, output,
                                 ssm::SigmoidGlu<Real>({.channels = width}));
     check_training(model, golden, channels_first, report, [&](const auto& gradient) {
@@ -308,8 +194,8 @@ void check_surroundings(const L& layer, const Act& activation, GoldenCase& golde
 template <class Discretization, class Evaluation, class Direction>
 void check_layer(GoldenCase& golden, GoldenReport& report) {
     using L = ssm::S4D<Real, ssm::init::Lin, Discretization, Evaluation, Direction>;
-    L layer(options_of<L>(golden.config));
-    load(layer, golden, golden.config.value("block", false) ? "layer." : "", report);
+    L layer(diagonal_options<L>(golden.config));
+    load(layer, golden, golden.config.value("block", false) ? "layer." : "");
     check_system(layer, golden, report);
     const auto& activation = golden.config.at("activation");
     if (activation.is_null())
@@ -327,25 +213,25 @@ void check_layer(GoldenCase& golden, GoldenReport& report) {
 template <class Discretization, class Evaluation>
 void check_evaluation(GoldenCase& golden, GoldenReport& report) {
     using L = ssm::S4D<Real, ssm::init::Lin, Discretization, Evaluation>;
-    L layer(options_of<L>(golden.config));
-    load(layer, golden, "", report);
-    const ssm::Batch<Real> u = sequences(golden.tensor("u"), true);
-    const ssm::Batch<Real> g = sequences(golden.tensor("g"), true);
-    const auto expected = numbers(sequences(golden.tensor("y"), true));
+    L layer(diagonal_options<L>(golden.config));
+    load(layer, golden, "");
+    const ssm::Batch<Real> u = batch_of(golden.tensor("u"), true);
+    const ssm::Batch<Real> g = batch_of(golden.tensor("g"), true);
+    const auto expected = numbers_of(batch_of(golden.tensor("y"), true));
     ssm::Workspace workspace;
     ssm::Batch<Real> y(g.shape());
     ssm::Batch<Real> du(u.shape());
     layer.forward(u, y, workspace);
-    report.compare("y", numbers(y), expected, tolerance);
+    report.compare("y", numbers_of(y), expected, tolerance);
     auto state = layer.rest_state(u.batch());
     layer.forward(u, y, state, workspace);
-    report.compare("y from a state", numbers(y), expected, tolerance);
+    report.compare("y from a state", numbers_of(y), expected, tolerance);
     typename L::Cache cache;
     L gradient = ssm::zeros_like(layer);
     layer.forward(u, y, cache, workspace);
-    report.compare("y in training", numbers(y), expected, tolerance);
+    report.compare("y in training", numbers_of(y), expected, tolerance);
     layer.backward(u, g, du, cache, gradient, workspace);
-    report.compare("grad.u", numbers(du), numbers(sequences(golden.tensor("grad.u"), true)),
+    report.compare("grad.u", numbers_of(du), numbers_of(batch_of(golden.tensor("grad.u"), true)),
                    tolerance);
     compare_gradient(gradient, "", report);
 }
@@ -366,7 +252,7 @@ void check_directions(GoldenCase& golden, GoldenReport& report) {
 }
 
 void check_original(GoldenCase& golden, GoldenReport& report) {
-    check_known(golden.config);
+    check_options(golden.config);
     if (golden.config.at("disc") == "zoh")
         check_directions<ssm::Zoh>(golden, report);
     else if (golden.config.at("disc") == "bilinear")
@@ -387,15 +273,15 @@ void check_minimal(GoldenCase& golden, GoldenReport& report) {
             pairs[i] = -pairs[i];
         return pairs;
     };
-    set(layer.D, golden.tensor("param.D").values, report);
-    set(layer.bank.inv_dt, golden.tensor("param.kernel.log_dt").values, report);
-    set(layer.bank.A_real, golden.tensor("param.kernel.log_A_real").values, report);
-    set(layer.bank.A_imag, golden.tensor("param.kernel.A_imag").values, report);
-    set(layer.bank.C, conjugate(golden.tensor("param.kernel.C").values), report);
+    set(layer.D, golden.tensor("param.D"));
+    set(layer.bank.inv_dt, golden.tensor("param.kernel.log_dt"));
+    set(layer.bank.A_real, golden.tensor("param.kernel.log_A_real"));
+    set(layer.bank.A_imag, golden.tensor("param.kernel.A_imag"));
+    set(layer.bank.C, {{}, conjugate(golden.tensor("param.kernel.C").values)});
     report.compare("kernel", layer.kernel(golden.config.at("L")).flat(), tolerance);
 
     ssm::Linear<Real> output({.in = width, .out = 2 * width});
-    load(output, golden, "output_linear.0.", report);
+    load(output, golden, "output_linear.0.");
     const ssm::Sequential model(layer, ssm::Activation<Real, ssm::math::Gelu>({.channels = width}),
                                 output, ssm::SigmoidGlu<Real>({.channels = width}));
     check_training(model, golden, golden.config.at("transposed"), report,
@@ -424,11 +310,11 @@ void check_kernels(GoldenCase& golden, GoldenReport& report, const std::string& 
     options.structure.real_transform = ssm::Transform::none;
     options.structure.imag_transform = ssm::Transform::none;
     L layer(options);
-    set(layer.bank.A_real, golden.tensor(A_real).values, report);
-    set(layer.bank.A_imag, golden.tensor("param.A_imag").values, report);
-    set(layer.bank.B, golden.tensor("param.B").values, report);
-    set(layer.bank.C, golden.tensor("param.C").values, report);
-    set(layer.bank.inv_dt, golden.tensor("param.inv_dt").values, report);
+    set(layer.bank.A_real, golden.tensor(A_real));
+    set(layer.bank.A_imag, golden.tensor("param.A_imag"));
+    set(layer.bank.B, golden.tensor("param.B"));
+    set(layer.bank.C, golden.tensor("param.C"));
+    set(layer.bank.inv_dt, golden.tensor("param.inv_dt"));
     if (A_real == "param.A_real") {
         const auto system = layer.bank.continuous_system();
         report.compare("A", system.A, tolerance);
@@ -447,7 +333,7 @@ void check_kernels(GoldenCase& golden, GoldenReport& report, const std::string& 
 }  // namespace
 
 TEST_CASE("golden.s4d") {
-    ssm_test::run_family("s4d", [](GoldenCase& golden, GoldenReport& report) {
+    run_family("s4d", [](GoldenCase& golden, GoldenReport& report) {
         if (golden.name.starts_with("kernels")) {
             check_kernels<ssm::Zoh>(golden, report, "zoh");
             check_kernels<ssm::Bilinear>(golden, report, "bilinear");

@@ -26,44 +26,31 @@
 #include <ssm/model/residual.hpp>
 #include <ssm/model/sequential.hpp>
 
+#include "golden/layers.hpp"
 #include "support/catch.hpp"
 #include "support/golden.hpp"
 
 namespace {
 
-using ssm_test::GoldenCase;
-using ssm_test::GoldenReport;
-using ssm_test::GoldenTensor;
-using Batch = ssm::Batch<double>;
+using namespace ssm_test;
+using Batch = Sequences;
 
 constexpr double tolerance = 1e-9;
 
-/// A case's (B, L, H) sequences.
-Batch sequences(const GoldenTensor& tensor) {
-    Batch batch(tensor.extent(0), tensor.extent(1), tensor.extent(2));
-    std::copy(tensor.values.begin(), tensor.values.end(), batch.data());
-    return batch;
-}
-
-std::span<const double> numbers(const Batch& batch) {
-    return batch.view().flat();
+/// The original has D as `skip`, and no folder for what makes the kernel.
+std::string original_name(std::string_view name) {
+    const std::string inner(name.substr(name.starts_with("kernel.") ? 7 : 0));
+    return inner == "D" ? "skip" : inner;
 }
 
 /// Sets the weights of a layer: to its weight NAME belongs the tensor `prefix` + NAME of the case.
 template <class L>
-void load(L& layer, GoldenCase& golden, const std::string& prefix, GoldenReport& report) {
-    ssm::visit(
-        [&](std::string_view name, const ssm::WeightTraits&, ssm::Tensor<double>& weight) {
-            // The original has D as `skip`, and no folder for what makes the kernel.
-            const std::string inner(name.substr(name.starts_with("kernel.") ? 7 : 0));
-            const std::string full = prefix + (inner == "D" ? "skip" : inner);
-            const bool is_buffer = !golden.has("param." + full) && prefix.empty();
-            const auto& values = golden.tensor((is_buffer ? "buffer." : "param.") + full).values;
-            report.check(weight.size() == values.size(), full + " has the size of the original");
-            if (weight.size() == values.size())
-                std::copy(values.begin(), values.end(), weight.data());
-        },
-        layer);
+void load(L& layer, GoldenCase& golden, const std::string& prefix) {
+    set_weights(layer, [&](const std::string& name) -> const GoldenTensor& {
+        const std::string full = prefix + original_name(name);
+        const bool is_buffer = !golden.has("param." + full) && prefix.empty();
+        return golden.tensor((is_buffer ? "buffer." : "param.") + full);
+    });
 }
 
 /// What the original stores but does not use: its skip when that is off, and the zero feedback of a shift.
@@ -84,8 +71,7 @@ void compare_gradient(const L& gradient, const std::string& prefix, GoldenCase& 
                       GoldenReport& report) {
     ssm::visit(
         [&](std::string_view name, const ssm::WeightTraits&, const ssm::Tensor<double>& weight) {
-            const std::string inner(name.substr(name.starts_with("kernel.") ? 7 : 0));
-            const std::string full = prefix + (inner == "D" ? "skip" : inner);
+            const std::string full = prefix + original_name(name);
             if (golden.has(full))
                 report.compare(full, weight.flat(), tolerance);
         },
@@ -127,20 +113,20 @@ void check_streams(const L& layer, const Batch& u, std::span<const double> expec
 /// Forward and gradients of a layer with the case's u, y, g.
 template <class L>
 void check_training(const L& layer, GoldenCase& golden, GoldenReport& report) {
-    const Batch u = sequences(golden.tensor("u"));
-    const Batch g = sequences(golden.tensor("g"));
+    const Batch u = batch_of(golden.tensor("u"));
+    const Batch g = batch_of(golden.tensor("g"));
     ssm::Workspace workspace;
     Batch y(u.shape()), du(u.shape());
     layer.forward(u, y, workspace);
-    report.compare("y", numbers(y), tolerance);
+    report.compare("y", numbers_of(y), tolerance);
     typename L::Cache cache;
     L gradient = ssm::zeros_like(layer);
     layer.forward(u, y, cache, workspace);
-    report.compare("y", numbers(y), tolerance);
+    report.compare("y", numbers_of(y), tolerance);
     layer.backward(u, g, du, cache, gradient, workspace);
-    report.compare("grad.u", numbers(du), tolerance);
+    report.compare("grad.u", numbers_of(du), tolerance);
     compare_gradient(gradient, "grad.", golden, report);
-    check_streams(layer, u, numbers(y), report);
+    check_streams(layer, u, numbers_of(y), report);
 }
 
 template <class L>
@@ -155,7 +141,7 @@ void check_layer(GoldenCase& golden, GoldenReport& report) {
     options.structure.group =
         config.at("nh").get<std::size_t>() * config.at("head_dim").get<std::size_t>();
     L layer(options);
-    load(layer, golden, "", report);
+    load(layer, golden, "");
     if (!options.skip)
         look_at_unused(golden, "", report);
     // One channel of each kernel.
@@ -197,30 +183,30 @@ void check_closed_loop(GoldenCase& golden, GoldenReport& report) {
              .horizon = golden.config.at("horizon"),
              .predict_inputs = true,
              .norm = norm_of(golden)});
-    load(layer, golden, "", report);
+    load(layer, golden, "");
     look_at_unused(golden, "", report);
-    const Batch u = sequences(golden.tensor("u"));
-    const Batch g = joined(sequences(golden.tensor("g")), sequences(golden.tensor("g_u_next")));
+    const Batch u = batch_of(golden.tensor("u"));
+    const Batch g = joined(batch_of(golden.tensor("g")), batch_of(golden.tensor("g_u_next")));
     ssm::Workspace workspace;
     Batch y(g.shape()), du(u.shape());
     typename L::Cache cache;
     layer.forward(u, y, cache, workspace);
-    report.compare("y", numbers(columns(y, 0, width)), tolerance);
-    report.compare("u_next", numbers(columns(y, width, width)), tolerance);
+    report.compare("y", numbers_of(columns(y, 0, width)), tolerance);
+    report.compare("u_next", numbers_of(columns(y, width, width)), tolerance);
     L gradient = ssm::zeros_like(layer);
     layer.backward(u, g, du, cache, gradient, workspace);
-    report.compare("grad.u", numbers(du), tolerance);
+    report.compare("grad.u", numbers_of(du), tolerance);
     compare_gradient(gradient, "grad.", golden, report);
 
     typename L::OpenCache open;
     Batch both(u.batch(), u.length(), 2 * width);
     layer.forward_open(u, both, open, workspace);
-    report.compare("open.y", numbers(columns(both, 0, width)), tolerance);
-    report.compare("open.y_u", numbers(columns(both, width, width)), tolerance);
-    const Batch open_g = joined(sequences(golden.tensor("open.g")), Batch(u.shape()));
+    report.compare("open.y", numbers_of(columns(both, 0, width)), tolerance);
+    report.compare("open.y_u", numbers_of(columns(both, width, width)), tolerance);
+    const Batch open_g = joined(batch_of(golden.tensor("open.g")), Batch(u.shape()));
     ssm::set_zero(gradient);
     layer.backward_open(u, open_g, du, open, gradient, workspace);
-    report.compare("open.grad.u", numbers(du), tolerance);
+    report.compare("open.grad.u", numbers_of(du), tolerance);
     compare_gradient(gradient, "open.grad.", golden, report);
 }
 
@@ -305,16 +291,16 @@ void check_preprocess(GoldenCase& golden, GoldenReport& report) {
                            .min_window = config.at("wmin"),
                            .group = group}});
     report.compare("buffer.diff_kernel", layer.bank.diff_kernel.flat(), tolerance);
-    load(layer, golden, "", report);
-    const Batch u = sequences(golden.tensor("u"));
+    load(layer, golden, "");
+    const Batch u = batch_of(golden.tensor("u"));
     report.compare("kernel", layer.kernel(golden.tensor("kernel").extent(1)).flat(), tolerance);
     Batch y(u.shape());
     ssm::Workspace workspace;
     layer.forward(u, y, workspace);
-    report.compare("y", numbers(y), tolerance);
+    report.compare("y", numbers_of(y), tolerance);
     check_streams(layer, u, golden.tensor("y").values, report);
 
-    const Batch v = sequences(golden.tensor("differencing.u"));
+    const Batch v = batch_of(golden.tensor("differencing.u"));
     const L differencing({.channels = v.channels(),
                           .state = order,
                           .skip = false,
@@ -323,7 +309,7 @@ void check_preprocess(GoldenCase& golden, GoldenReport& report) {
     report.compare("pascal", pascal, tolerance);
     y.resize(v.shape());
     differencing.forward(v, y, workspace);
-    report.compare("differencing.y", numbers(y), tolerance);
+    report.compare("differencing.y", numbers_of(y), tolerance);
 }
 
 void check_network(GoldenCase& golden, GoldenReport& report) {
@@ -339,11 +325,11 @@ void check_network(GoldenCase& golden, GoldenReport& report) {
     ssm::ClosedLoop<double> decoder(
         {.channels = width, .state = config.at("kd"), .horizon = config.at("horizon")});
     ssm::Linear<double> output({.in = width, .out = inputs});
-    load(embedding, golden, "embedding.layers.", report);
-    load(system, golden, "encoder.blocks.0.ssm.", report);
-    load(mixing, golden, "encoder.blocks.0.mlp.layers.2.", report);
-    load(decoder, golden, "decoder.blocks.ssm.", report);
-    load(output, golden, "output.layers.2.", report);
+    load(embedding, golden, "embedding.layers.");
+    load(system, golden, "encoder.blocks.0.ssm.");
+    load(mixing, golden, "encoder.blocks.0.mlp.layers.2.");
+    load(decoder, golden, "decoder.blocks.ssm.");
+    load(output, golden, "output.layers.2.");
     look_at_unused(golden, "encoder.blocks.0.ssm.", report);
     look_at_unused(golden, "decoder.blocks.ssm.", report);
 
@@ -352,7 +338,7 @@ void check_network(GoldenCase& golden, GoldenReport& report) {
         ssm::Residual(identity, ssm::Sequential(system, Gelu({.channels = width}), mixing)));
     const ssm::Sequential head(Gelu({.channels = width}), output);
 
-    const Batch u = sequences(golden.tensor("u"));
+    const Batch u = batch_of(golden.tensor("u"));
     ssm::Workspace workspace;
     Batch z(u.batch(), u.length(), width), dz(z.shape()), dz_open(z.shape()), du(u.shape());
     Batch both(u.batch(), u.length(), 2 * width), dboth(both.shape());
@@ -363,28 +349,28 @@ void check_network(GoldenCase& golden, GoldenReport& report) {
     decltype(decoder)::Cache loop;
     decltype(decoder)::OpenCache open;
     encoder.forward(u, z, encoder_cache, workspace);
-    report.compare("z_true", numbers(z), tolerance);
+    report.compare("z_true", numbers_of(z), tolerance);
     decoder.forward(z, future, loop, workspace);
     head.forward(future, y, closed_head, workspace);
-    report.compare("y", numbers(y), tolerance);
+    report.compare("y", numbers_of(y), tolerance);
     decoder.forward_open(z, both, open, workspace);
-    report.compare("z_pred", numbers(columns(both, width, width)), tolerance);
+    report.compare("z_pred", numbers_of(columns(both, width, width)), tolerance);
     const Batch open_y = columns(both, 0, width);
     head.forward(open_y, y_open, open_head, workspace);
-    report.compare("y_open", numbers(y_open), tolerance);
+    report.compare("y_open", numbers_of(y_open), tolerance);
 
     auto dencoder = ssm::zeros_like(encoder);
     auto ddecoder = ssm::zeros_like(decoder);
     auto dhead = ssm::zeros_like(head);
     Batch dopen(open_y.shape());
-    head.backward(future, sequences(golden.tensor("g")), dfuture, closed_head, dhead, workspace);
-    head.backward(open_y, sequences(golden.tensor("g_open")), dopen, open_head, dhead, workspace);
+    head.backward(future, batch_of(golden.tensor("g")), dfuture, closed_head, dhead, workspace);
+    head.backward(open_y, batch_of(golden.tensor("g_open")), dopen, open_head, dhead, workspace);
     decoder.backward(z, dfuture, dz, loop, ddecoder, workspace);
     decoder.backward_open(z, joined(dopen, Batch(z.shape())), dz_open, open, ddecoder, workspace);
     for (std::size_t i = 0; i < dz.size(); ++i)
         dz.data()[i] += dz_open.data()[i];
     encoder.backward(u, dz, du, encoder_cache, dencoder, workspace);
-    report.compare("grad.u", numbers(du), tolerance);
+    report.compare("grad.u", numbers_of(du), tolerance);
     const auto& block = std::get<1>(dencoder.layers).inner;
     compare_gradient(std::get<0>(dencoder.layers), "grad.embedding.layers.", golden, report);
     compare_gradient(std::get<0>(block.layers), "grad.encoder.blocks.0.ssm.", golden, report);
@@ -397,7 +383,7 @@ void check_network(GoldenCase& golden, GoldenReport& report) {
 }  // namespace
 
 TEST_CASE("golden.spacetime") {
-    ssm_test::run_family("spacetime", [](GoldenCase& golden, GoldenReport& report) {
+    run_family("spacetime", [](GoldenCase& golden, GoldenReport& report) {
         const std::string method = golden.config.value("method", "");
         if (method == "companion")
             check_layer<ssm::CompanionSsm<double>>(golden, report);

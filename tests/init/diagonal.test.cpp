@@ -15,6 +15,7 @@
 #include <ssm/init/system.hpp>
 
 #include "support/catch.hpp"
+#include "support/prebuilt_systems.hpp"
 
 using namespace ssm;
 using init::Diagonal;

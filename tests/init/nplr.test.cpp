@@ -12,6 +12,7 @@
 #include <ssm/init/nplr.hpp>
 
 #include "support/catch.hpp"
+#include "support/prebuilt_systems.hpp"
 
 using namespace ssm;
 using init::Nplr;

@@ -18,6 +18,7 @@
 #include <ssm/layer/structure/continuous_modes.hpp>
 
 #include "support/catch.hpp"
+#include "support/prebuilt_systems.hpp"
 
 using namespace ssm;
 using init::PerturbedModes;

@@ -4,6 +4,7 @@
 #include <ssm/layer/s4.hpp>
 
 #include "support/catch.hpp"
+#include "support/prebuilt_systems.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace ssm;

@@ -14,6 +14,7 @@
 #include <ssm/kernel/cauchy.hpp>
 
 #include "support/catch.hpp"
+#include "support/prebuilt_systems.hpp"
 
 using namespace ssm;
 

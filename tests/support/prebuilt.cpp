@@ -1,2 +1,3 @@
 #define SSM_TEST_PREBUILT template
 #include "support/prebuilt.hpp"
+#include "support/prebuilt_systems.hpp"

@@ -3,12 +3,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <string>
 #include <string_view>
 #include <vector>
 
-#include <ssm/core/error.hpp>
-#include <ssm/io/safetensors.hpp>
+#include "support/message.hpp"
 
 namespace ssm_test {
 
@@ -32,21 +30,6 @@ using Bytes = std::vector<std::byte>;
     for (std::size_t i = 0; i < size; ++i)
         data.push_back(static_cast<std::byte>(i));
     return safetensors_bytes(header, data);
-}
-
-/// Message of the `E` that the call throws; empty when it throws nothing.
-template <class E = ssm::FileError, class Function>
-[[nodiscard]] std::string message_of(Function&& function) {
-    try {
-        function();
-    } catch (const E& error) {
-        return error.what();
-    }
-    return {};
-}
-
-[[nodiscard]] inline bool has(const std::string& text, std::string_view part) {
-    return text.find(part) != std::string::npos;
 }
 
 }  // namespace ssm_test

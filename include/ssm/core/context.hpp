@@ -62,6 +62,8 @@ struct Context {
     [[nodiscard]] bool resets_at(std::size_t b, std::size_t l) const noexcept {
         return resets.data() != nullptr && resets(b, l, 0) != 0;
     }
+    /// Whether steps take times of their own.
+    [[nodiscard]] bool is_irregular() const noexcept { return intervals.data() != nullptr; }
     /// Steps of sequence `b` that count, `length` when nothing was said.
     [[nodiscard]] std::size_t valid_length(std::size_t b, std::size_t length) const noexcept {
         return lengths.empty() ? length : lengths[b];
@@ -71,7 +73,7 @@ struct Context {
         if (resets.data() != nullptr)
             require_shape("ssm::Context: reset mask", resets.shape(),
                           {shape.batch, shape.length, 1});
-        if (intervals.data() != nullptr)
+        if (is_irregular())
             require_shape("ssm::Context: intervals", intervals.shape(),
                           {shape.batch, shape.length, 1});
         require<ShapeError>(lengths.empty() || lengths.size() == shape.batch,

@@ -7,6 +7,7 @@
 #include <limits>
 #include <ostream>
 #include <span>
+#include <string_view>
 
 #include <ssm/core/aligned.hpp>
 #include <ssm/core/batch.hpp>
@@ -96,5 +97,10 @@ private:
     Extents extents_{0};
     AlignedVector<T> data_;
 };
+
+/// Errors    ShapeError, which names `what` and both, unless the extents are the expected ones.
+inline void require_extents(std::string_view what, const Extents& found, const Extents& expected) {
+    require<ShapeError>(found == expected, what, " have shape ", found, ", expected ", expected);
+}
 
 }  // namespace ssm

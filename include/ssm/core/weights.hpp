@@ -57,6 +57,12 @@ template <class Visitor>
     };
 }
 
+/// The first of the values visited together, which a layer asks for options that all of them share.
+template <class Value, class... Values>
+[[nodiscard]] const Value& first_of(const Value& first, const Values&...) noexcept {
+    return first;
+}
+
 /// A value of the same layer type and sizes with all weights zero: a gradient, or a moment.
 template <class L>
 [[nodiscard]] L zeros_like(const L& layer) {

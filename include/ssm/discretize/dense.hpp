@@ -3,6 +3,7 @@
 #include <cmath>
 #include <concepts>
 #include <cstddef>
+#include <type_traits>
 
 #include <Eigen/Core>
 #include <Eigen/LU>
@@ -100,16 +101,17 @@ namespace detail {
 
 /// The adjoint of the matrix exponential: the gradient of <G, e^X> with respect to X. It is the Frechet derivative at
 /// X^T in the direction G, which is the upper right block of the exponential of [[X^T, G], [0, X^T]].
-[[nodiscard]] inline Eigen::MatrixXd exponential_adjoint(const Eigen::MatrixXd& X,
-                                                         const Eigen::MatrixXd& G) {
+template <class Matrix = Eigen::MatrixXd>
+[[nodiscard]] Matrix exponential_adjoint(const std::type_identity_t<Matrix>& X,
+                                         const std::type_identity_t<Matrix>& G) {
     const double size = G.norm();
     if (size == 0.0)
-        return Eigen::MatrixXd::Zero(X.rows(), X.cols());
+        return Matrix::Zero(X.rows(), X.cols());
     const Eigen::Index n = X.rows();
-    Eigen::MatrixXd blocks = Eigen::MatrixXd::Zero(2 * n, 2 * n);
+    Matrix blocks = Matrix::Zero(2 * n, 2 * n);
     blocks.topLeftCorner(n, n) = blocks.bottomRightCorner(n, n) = X.transpose();
     blocks.topRightCorner(n, n) = G / size;  // of a size that the exponential does not notice
-    const Eigen::MatrixXd exponential = blocks.exp();
+    const Matrix exponential = blocks.exp();
     return size * exponential.topRightCorner(n, n);
 }
 
@@ -119,20 +121,20 @@ namespace detail {
 /// exp([[dt A, dt B], [0, 0]]).
 ///
 /// Cost      a matrix exponential (scaling and squaring) of size N + inputs; in the adjoint, of twice that. Allocates
-template <>
-class DenseDiscretizer<Zoh> {
+template <std::same_as<Zoh> Method>
+class DenseDiscretizer<Method> {
     using Const = Eigen::Ref<const DenseMatrix>;
     using Mutable = Eigen::Ref<DenseMatrix>;
 
 public:
-    void forward(const Zoh&, const Const& A, const Const& B, double dt, Mutable A_bar,
+    void forward(const Method&, const Const& A, const Const& B, double dt, Mutable A_bar,
                  Mutable B_bar) const {
         const Eigen::MatrixXd exponential = blocks(A, B, dt).exp();
         A_bar = exponential.topLeftCorner(A.rows(), A.cols());
         B_bar = exponential.topRightCorner(B.rows(), B.cols());
     }
 
-    [[nodiscard]] double adjoint(const Zoh&, const Const& A, const Const& B, double dt,
+    [[nodiscard]] double adjoint(const Method&, const Const& A, const Const& B, double dt,
                                  const Const&, const Const&, const Const& dA_bar,
                                  const Const& dB_bar, Mutable dA, Mutable dB) const {
         const Eigen::Index size = A.cols() + B.cols();
@@ -159,19 +161,19 @@ private:
 };
 
 /// Every input is an impulse: A_bar = e^{dt A}, B_bar = B. Allocates.
-template <>
-class DenseDiscretizer<Dirac> {
+template <std::same_as<Dirac> Method>
+class DenseDiscretizer<Method> {
     using Const = Eigen::Ref<const DenseMatrix>;
     using Mutable = Eigen::Ref<DenseMatrix>;
 
 public:
-    void forward(const Dirac&, const Const& A, const Const& B, double dt, Mutable A_bar,
+    void forward(const Method&, const Const& A, const Const& B, double dt, Mutable A_bar,
                  Mutable B_bar) const {
         A_bar = Eigen::MatrixXd(dt * A).exp();
         B_bar = B;
     }
 
-    [[nodiscard]] double adjoint(const Dirac&, const Const& A, const Const&, double dt,
+    [[nodiscard]] double adjoint(const Method&, const Const& A, const Const&, double dt,
                                  const Const&, const Const&, const Const& dA_bar,
                                  const Const& dB_bar, Mutable dA, Mutable dB) const {
         dA = detail::exponential_adjoint(dt * A, dA_bar);
@@ -217,19 +219,20 @@ struct FirstOrderHold {
 /// is missing of the zero-order hold, blocks of exp([[dt A, dt B, 0], [0, 0, I], [0, 0, 0]]).
 ///
 /// Errors  ShapeError unless A is square and B has its rows
-[[nodiscard]] inline FirstOrderHold first_order_hold(const DenseMatrix& A, const DenseMatrix& B,
-                                                     double dt) {
+template <class Matrix = DenseMatrix>
+[[nodiscard]] FirstOrderHold first_order_hold(const std::type_identity_t<Matrix>& A,
+                                              const std::type_identity_t<Matrix>& B, double dt) {
     require<ShapeError>(A.rows() == A.cols() && B.rows() == A.rows(),
                         "ssm::first_order_hold: A is ", A.rows(), " x ", A.cols(), " and B ",
                         B.rows(), " x ", B.cols());
     const Eigen::Index N = A.cols();
     const Eigen::Index inputs = B.cols();
-    Eigen::MatrixXd blocks = Eigen::MatrixXd::Zero(N + 2 * inputs, N + 2 * inputs);
+    Matrix blocks = Matrix::Zero(N + 2 * inputs, N + 2 * inputs);
     blocks.topLeftCorner(N, N) = dt * A;
     blocks.block(0, N, N, inputs) = dt * B;
     blocks.block(N, N + inputs, inputs, inputs).setIdentity();
-    const Eigen::MatrixXd exponential = blocks.exp();
-    const DenseMatrix now = exponential.topRightCorner(N, inputs);
+    const Matrix exponential = blocks.exp();
+    const Matrix now = exponential.topRightCorner(N, inputs);
     return {exponential.topLeftCorner(N, N), exponential.block(0, N, N, inputs) - now, now};
 }
 

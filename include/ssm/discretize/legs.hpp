@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cmath>
+#include <concepts>
 #include <cstddef>
 
 #include <ssm/core/error.hpp>
@@ -24,16 +25,10 @@ namespace ssm {
 template <DenseDiscretization Method>
 [[nodiscard]] DenseTransition legs_transition(const Method& method, std::size_t N, std::size_t k) {
     require<ValueError>(k > 0, "ssm::legs_transition: steps count from 1");
+    const double share = 1.0 / static_cast<double>(k);
     const auto [A, B] = init::hippo::LegS::transition(N);
-    return discretize(method, A, B, 1.0 / static_cast<double>(k));
-}
-
-/// Exact for an input that is constant from k to k + 1.
-[[nodiscard]] inline DenseTransition legs_transition(const Zoh& method, std::size_t N,
-                                                     std::size_t k) {
-    require<ValueError>(k > 0, "ssm::legs_transition: steps count from 1");
-    const auto [A, B] = init::hippo::LegS::transition(N);
-    return discretize(method, A, B, std::log1p(1.0 / static_cast<double>(k)));
+    // Zoh: exact for an input that is constant from k to k + 1.
+    return discretize(method, A, B, std::same_as<Method, Zoh> ? std::log1p(share) : share);
 }
 
 }  // namespace ssm

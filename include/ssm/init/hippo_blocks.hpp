@@ -35,7 +35,8 @@ struct HippoBlocks {
         return W(static_cast<Eigen::Index>(p) % W.size());
     }
     /// V^-1 G for G (state, H): an input matrix in the basis of eigenvectors, (modes, H).
-    [[nodiscard]] Eigen::MatrixXcd into_basis(const Eigen::MatrixXcd& G) const {
+    template <class Matrix>
+    [[nodiscard]] Eigen::MatrixXcd into_basis(const Eigen::MatrixBase<Matrix>& G) const {
         const Eigen::MatrixXcd into = inverse.size() > 0 ? inverse : Eigen::MatrixXcd(V.adjoint());
         Eigen::MatrixXcd result(static_cast<Eigen::Index>(modes()), G.cols());
         for (Eigen::Index block = 0; block < static_cast<Eigen::Index>(blocks); ++block)
@@ -44,7 +45,8 @@ struct HippoBlocks {
         return result;
     }
     /// G V for G (H, state): an output matrix, (H, modes).
-    [[nodiscard]] Eigen::MatrixXcd out_of_basis(const Eigen::MatrixXcd& G) const {
+    template <class Matrix>
+    [[nodiscard]] Eigen::MatrixXcd out_of_basis(const Eigen::MatrixBase<Matrix>& G) const {
         Eigen::MatrixXcd result(G.rows(), static_cast<Eigen::Index>(modes()));
         for (Eigen::Index block = 0; block < static_cast<Eigen::Index>(blocks); ++block)
             result.middleCols(block * V.cols(), V.cols()).noalias() =

@@ -4,6 +4,7 @@
 #include <complex>
 #include <cstddef>
 #include <numbers>
+#include <type_traits>
 
 #include <Eigen/Core>
 #include <Eigen/Eigenvalues>
@@ -38,15 +39,16 @@ struct SkewEigen {
 
 /// A Householder reduction makes K = Q T Q^T tridiagonal without leaving the real numbers. With
 /// d_k = (-i)^k, D^* (-i T) D is real symmetric: zero diagonal, the subdiagonal of T beside it. So
-/// if y is one of its eigenvectors, Q D y is one of -i K. The eigenvectors of A itself must never be
-/// computed: their condition number grows exponentially.
-[[nodiscard]] inline SkewEigen eigen_of_skew(const Eigen::MatrixXd& K) {
+/// if y is one of its eigenvectors, Q D y is one of -i K; d_k is real or imaginary by turns. The
+/// eigenvectors of A itself must never be computed: their condition number grows exponentially.
+template <class Matrix = Eigen::MatrixXd>
+[[nodiscard]] SkewEigen eigen_of_skew(const std::type_identity_t<Matrix>& K) {
     const Eigen::Index N = K.rows();
     if (N == 1)
         return {Eigen::VectorXd::Zero(1), Eigen::MatrixXcd::Ones(1, 1)};
-    const Eigen::HessenbergDecomposition<Eigen::MatrixXd> reduced(K);
-    const Eigen::MatrixXd T = reduced.matrixH();
-    Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver;
+    const Eigen::HessenbergDecomposition<Matrix> reduced(K);
+    const Matrix T = reduced.matrixH();
+    Eigen::SelfAdjointEigenSolver<Matrix> solver;
     solver.computeFromTridiagonal(Eigen::VectorXd(Eigen::VectorXd::Zero(N)),
                                   Eigen::VectorXd(T.diagonal(-1)));
     require<ValueError>(solver.info() == Eigen::Success,
@@ -56,13 +58,18 @@ struct SkewEigen {
     std::complex<double> power = 1.0;
     for (Eigen::Index k = 0; k < N; ++k, power = {power.imag(), -power.real()})
         d(k) = power;
-    const Eigen::MatrixXd Q = reduced.matrixQ();
-    return {solver.eigenvalues(),
-            Q.cast<std::complex<double>>() * (d.asDiagonal() * solver.eigenvectors())};
+    const Matrix Q = reduced.matrixQ();
+    SkewEigen result{solver.eigenvalues(), Eigen::MatrixXcd(N, N)};
+    const Matrix real = d.real().asDiagonal() * solver.eigenvectors();
+    result.V.real() = Q * real;
+    const Matrix imag = d.imag().asDiagonal() * solver.eigenvectors();
+    result.V.imag() = Q * imag;
+    return result;
 }
 
 /// Makes the first entry of each column that is not zero positive.
-inline void fix_phase(Eigen::MatrixXcd& V) {
+template <class Matrix>
+void fix_phase(Matrix& V) {
     for (Eigen::Index j = 0; j < V.cols(); ++j)
         for (Eigen::Index k = 0; k < V.rows(); ++k) {
             const double size = std::abs(V(k, j));
@@ -75,8 +82,9 @@ inline void fix_phase(Eigen::MatrixXcd& V) {
 
 /// A real orthonormal basis of the space that the orthonormal columns of V span, if it is closed under
 /// conjugation: projections of unit vectors, one after the other.
-[[nodiscard]] inline Eigen::MatrixXd real_basis(const Eigen::MatrixXcd& V) {
-    const Eigen::MatrixXd projection = (V * V.adjoint()).real();
+template <class Vectors>
+[[nodiscard]] Eigen::MatrixXd real_basis(const Vectors& V) {
+    const Eigen::MatrixXd projection = V.lazyProduct(V.adjoint()).real();
     Eigen::MatrixXd basis(V.rows(), 0);
     for (Eigen::Index k = 0; k < V.rows() && basis.cols() < V.cols(); ++k) {
         Eigen::VectorXd q = projection.col(k);
@@ -91,7 +99,8 @@ inline void fix_phase(Eigen::MatrixXcd& V) {
 
 /// Frequencies that are zero come in pairs, one of them among the first half. Their eigenvectors span a real
 /// space of which the solver gives any basis; here one that is closed under conjugation, (q_1 + i q_2) / sqrt 2.
-inline void repair_zero_frequencies(Eigen::VectorXd& frequency, Eigen::MatrixXcd& V) {
+template <class Vectors>
+void repair_zero_frequencies(Eigen::VectorXd& frequency, Vectors& V) {
     const Eigen::Index n = frequency.size() / 2;
     const double zero = 1e-10 * (1.0 + frequency.cwiseAbs().maxCoeff());
     Eigen::Index count = 0;
@@ -140,8 +149,9 @@ template <hippo::Measure M>
     result.W.imag() = eigen.frequency.head(n).cwiseMin(0.0);
     result.V = eigen.V.leftCols(n);
     detail::fix_phase(result.V);
-    result.P = (result.V.adjoint() * P.transpose()).transpose();
-    result.B = result.V.adjoint() * system.B;
+    using Complex = std::complex<double>;
+    result.P = P.template cast<Complex>().lazyProduct(result.V.conjugate());
+    result.B = result.V.adjoint().lazyProduct(system.B.template cast<Complex>());
     return result;
 }
 

@@ -8,6 +8,7 @@
 #include <ssm/core/workspace.hpp>
 #include <ssm/discretize/dplr_system.hpp>
 #include <ssm/kernel/detail/dplr_recurrence.hpp>
+#include <ssm/kernel/detail/dplr_recurrence_adjoint.hpp>
 #include <ssm/kernel/detail/generating_kernel.hpp>
 #include <ssm/kernel/fold.hpp>
 #include <ssm/kernel/vandermonde.hpp>

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <concepts>
 #include <cstddef>
 #include <utility>
 #include <vector>
@@ -17,12 +18,13 @@ namespace detail {
 
 /// One channel as a dense real system of N = 2 n states (Re x, Im x), which is where powers of A_bar are computed:
 /// there conjugate symmetry cannot be lost.
+template <class System>
 class DenseChannel {
 public:
     using Matrix = Eigen::MatrixXd;
     using Row = Eigen::RowVectorXd;
 
-    DenseChannel(const DplrSystem& system, std::size_t h)
+    DenseChannel(const System& system, std::size_t h)
         : system_(system), h_(h), n_(static_cast<Eigen::Index>(system.shape.modes)) {}
 
     /// A_bar, (N, N).
@@ -90,16 +92,15 @@ private:
         return result;
     }
 
-    const DplrSystem& system_;
+    const System& system_;
     std::size_t h_;
     Eigen::Index n_;
 };
 
 /// A^exponent by repeated squaring, and its adjoint through the same products.
+template <class Matrix>
 class MatrixPower {
 public:
-    using Matrix = Eigen::MatrixXd;
-
     MatrixPower(Matrix A, std::size_t exponent) : exponent_(exponent) {
         const Eigen::Index N = A.rows();
         partial_.push_back(Matrix::Identity(N, N));
@@ -153,7 +154,8 @@ inline void require_length(std::size_t length) {
 ///
 /// Cost      O(H N^3 log length) in double
 /// Errors    ValueError if C is folded already, or length is 0
-inline void fold(DplrSystem& system, std::size_t length) {
+template <std::same_as<DplrSystem> System>
+void fold(System& system, std::size_t length) {
     detail::require_length(length);
     require<ValueError>(system.folded == 0, "ssm::fold: C is folded for ", system.folded,
                         " steps already");
@@ -175,7 +177,8 @@ inline void fold(DplrSystem& system, std::size_t length) {
 ///
 /// Cost      O(H N^3 log folded) in double
 /// Errors    ValueError when a mode of A_bar does not decay at all, so that C_tilde does not determine C
-inline void unfold(DplrSystem& system) {
+template <std::same_as<DplrSystem> System>
+void unfold(System& system) {
     if (system.folded == 0)
         return;
     ComplexNumbers plain = system.c;
@@ -205,8 +208,8 @@ inline void unfold(DplrSystem& system) {
 
 /// Adjoint of `unfold`: of a gradient whose c is that of plain C makes one whose c is that of C_tilde; z, p and q are
 /// added to. `folded` and `plain` are the system before and after.
-inline void unfold_adjoint(const DplrSystem& folded, const DplrSystem& plain,
-                           DplrSystem& gradient) {
+template <std::same_as<DplrSystem> System>
+void unfold_adjoint(const System& folded, const System& plain, System& gradient) {
     const auto N = static_cast<Eigen::Index>(2 * folded.shape.modes);
     parallel_for(
         folded.shape.channels,

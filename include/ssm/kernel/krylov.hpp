@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <concepts>
 #include <cstddef>
 #include <span>
 
@@ -59,7 +60,7 @@ public:
         return matrix_map(Y().data() + blocks_ * heads_ * N_, blocks_ * heads_, steps());
     }
 
-    void fill(const DenseSystem& system, std::size_t h) const {
+    void fill(const std::same_as<DenseSystem> auto& system, std::size_t h) const {
         square(0) = system.transition(h);
         X().col(0) = system.input(h).col(0);
         for (std::size_t c = 0; c < heads_; ++c)
@@ -75,7 +76,8 @@ public:
     }
 
     /// From the gradient of K, in `gradient.K()`, to that of A, B and C of channel `h`. Uses up `gradient`.
-    void adjoint(const KrylovTables& gradient, std::size_t h, DenseSystem& system) const {
+    void adjoint(const KrylovTables& gradient, std::size_t h,
+                 std::same_as<DenseSystem> auto& system) const {
         gradient.X().noalias() = Y().transpose() * gradient.K();
         gradient.Y().noalias() = gradient.K() * X().transpose();
         for (std::size_t i = 0; i <= doublings_; ++i)

@@ -2,6 +2,7 @@
 
 #include <bit>
 #include <cstddef>
+#include <type_traits>
 #include <vector>
 
 #include <Eigen/Core>
@@ -14,16 +15,18 @@ namespace ssm {
 namespace detail {
 
 /// A, A^2, A^4, ... up to the largest power of two that is not above `length`.
-[[nodiscard]] inline std::vector<DenseMatrix> squares(const DenseMatrix& A, std::size_t length) {
-    std::vector<DenseMatrix> result;
+template <class Matrix>
+[[nodiscard]] std::vector<Matrix> squares(const Matrix& A, std::size_t length) {
+    std::vector<Matrix> result;
     for (std::size_t power = 1; power <= length; power *= 2)
-        result.push_back(power == 1 ? A : DenseMatrix(result.back() * result.back()));
+        result.push_back(power == 1 ? A : Matrix(result.back() * result.back()));
     return result;
 }
 
-[[nodiscard]] inline DenseMatrix power_from(const std::vector<DenseMatrix>& squares,
-                                            Eigen::Index size, std::size_t length) {
-    DenseMatrix result = DenseMatrix::Identity(size, size);
+template <class Matrix>
+[[nodiscard]] Matrix power_from(const std::vector<Matrix>& squares, Eigen::Index size,
+                                std::size_t length) {
+    Matrix result = Matrix::Identity(size, size);
     for (std::size_t i = 0; i < squares.size(); ++i)
         if ((length >> i & 1U) != 0)
             result *= squares[i];
@@ -36,7 +39,8 @@ namespace detail {
 ///
 /// Cost      at most 2 log2 L products of N x N matrices
 /// Errors    ShapeError unless A is square
-[[nodiscard]] inline DenseMatrix power(const DenseMatrix& A, std::size_t length) {
+template <class Matrix = DenseMatrix>
+[[nodiscard]] Matrix power(const std::type_identity_t<Matrix>& A, std::size_t length) {
     require<ShapeError>(A.rows() == A.cols(), "ssm::power: A is ", A.rows(), " x ", A.cols());
     return detail::power_from(detail::squares(A, length), A.rows(), length);
 }
@@ -54,12 +58,14 @@ struct PowerAndSum {
 /// Cost      about N^2 L + N^3 log2 L multiply-adds
 /// Errors    ShapeError unless A is square and v has its rows
 /// Source    the released S4 code, which so computes the state behind a convolution
-[[nodiscard]] inline PowerAndSum power(const DenseMatrix& A, const DenseMatrix& v) {
+template <class Matrix = DenseMatrix>
+[[nodiscard]] PowerAndSum power(const std::type_identity_t<Matrix>& A,
+                                const std::type_identity_t<Matrix>& v) {
     require<ShapeError>(A.rows() == A.cols() && v.rows() == A.rows(), "ssm::power: A is ", A.rows(),
                         " x ", A.cols(), " and v ", v.rows(), " x ", v.cols());
     const auto length = static_cast<std::size_t>(v.cols());
-    const std::vector<DenseMatrix> squares = detail::squares(A, length);
-    DenseMatrix parts = v;
+    const std::vector<Matrix> squares = detail::squares(A, length);
+    Matrix parts = v;
     for (std::size_t count = length; count > 1; count = std::bit_floor(count - 1)) {
         const std::size_t half = std::bit_floor(count - 1);
         const auto first = static_cast<Eigen::Index>(half);

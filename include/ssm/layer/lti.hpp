@@ -256,7 +256,7 @@ public:
 private:
     void check(BatchView<const T> u, BatchView<T> y, const Context& context) const {
         require_forward("ssm::Lti", *this, u, y, context);
-        require<ValueError>(context.intervals.data() == nullptr,
+        require<ValueError>(!context.is_irregular(),
                             "ssm::Lti: banks of systems have no intervals between steps; S5 has");
     }
 

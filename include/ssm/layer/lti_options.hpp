@@ -3,7 +3,9 @@
 #include <cstddef>
 #include <optional>
 
-#include <ssm/discretize/transform.hpp>
+#include <ssm/core/error.hpp>
+#include <ssm/core/weights.hpp>
+#include <ssm/layer/timescale.hpp>
 
 namespace ssm {
 
@@ -28,16 +30,24 @@ struct LtiSizes {
     std::size_t heads = 1;  ///< outputs of each system; the layer puts out heads * H channels
     std::size_t copies =
         0;  ///< S: different A and B, channel h uses h mod S; 0 means one for each channel
-};
 
-/// How the time steps of a bank start and are stored.
-struct Timescale {
-    double min = 1e-3;  ///< smallest dt at the start, in steps of the training rate
-    double max = 1e-1;  ///< largest
-    bool tied = true;   ///< one dt for a channel, or else one for each of its modes
-    Transform transform = Transform::exp;  ///< dt as a function of the stored weight
-    bool fast =
-        false;  ///< the weight is stored as its inverse hyperbolic sine, which learns large dt faster
+    /// These, with `copies` as it is meant. Errors: ValueError for sizes of 0 and for copies that do not divide the
+    /// channels.
+    [[nodiscard]] LtiSizes resolved() const {
+        check();
+        LtiSizes result = *this;
+        if (copies == 0)
+            result.copies = channels;
+        require<ValueError>(channels % result.copies == 0, "ssm::Lti: copies = ", copies,
+                            " does not divide channels = ", channels);
+        return result;
+    }
+    /// Errors  ValueError for sizes of 0.
+    void check() const {
+        require<ValueError>(channels > 0 && heads > 0 && state > 0,
+                            "ssm::Lti: channels = ", channels, ", heads = ", heads,
+                            " and state = ", state, " must be positive");
+    }
 };
 
 /// What of the dynamics is trained, and how fast. A, B and dt never decay.
@@ -46,6 +56,17 @@ struct DynamicsTraining {
     bool B = true;
     bool dt = true;
     std::optional<double> learning_rate = 1e-3;  ///< of A, B, dt; none: the optimiser's own
+
+    [[nodiscard]] WeightTraits traits_of_A() const { return traits(A); }
+    [[nodiscard]] WeightTraits traits_of_B() const { return traits(B); }
+    [[nodiscard]] WeightTraits traits_of_dt() const { return traits(dt); }
+
+private:
+    [[nodiscard]] WeightTraits traits(bool trained) const {
+        return {.role = trained ? WeightRole::trained : WeightRole::frozen,
+                .learning_rate = learning_rate,
+                .weight_decay = 0.0};
+    }
 };
 
 }  // namespace ssm

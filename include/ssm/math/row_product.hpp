@@ -9,7 +9,7 @@
 #include <ssm/simd/unroll.hpp>
 
 namespace ssm::math {
-
+inline namespace SSM_ARCH {
 namespace detail {
 
 /// Columns of `packs` packs, 1, 4 or 8: as many sums as hide the latency of a multiply-add, over every `splits`-th row of M.
@@ -47,6 +47,7 @@ SSM_INLINE void row_product_columns(const T* x, std::size_t k, const T* M, std::
 }
 
 }  // namespace detail
+}  // namespace SSM_ARCH
 
 /// y += x M for one row x: what a product of many rows is when there is one, as in single steps.
 ///

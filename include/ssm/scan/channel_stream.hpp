@@ -8,9 +8,9 @@
 #include <ssm/core/aligned.hpp>
 #include <ssm/core/batch.hpp>
 #include <ssm/core/context.hpp>
-#include <ssm/core/error.hpp>
 #include <ssm/core/padding.hpp>
 #include <ssm/core/parallel.hpp>
+#include <ssm/scan/check.hpp>
 
 namespace ssm {
 
@@ -113,7 +113,7 @@ public:
     void forward(BatchView<const T> u, std::span<const T> skip, BatchView<T> y, State& state,
                  const Context& context) const {
         const ChannelShape shape = cell_.shape();
-        check(shape, u, skip, y, state, context);
+        detail::check_stream("ssm::ChannelStream", shape, u, skip.size(), y, state, context);
         if (u.empty())
             return;
         parallel_for(
@@ -140,20 +140,6 @@ private:
             const std::size_t at = head * shape.channels + h;
             y[at] = cell_.output(head, h, x) + (skip.empty() ? T(0) : skip[at] * u);
         }
-    }
-
-    static void check(const ChannelShape& shape, BatchView<const T> u, std::span<const T> skip,
-                      BatchView<T> y, const State& state, const Context& context) {
-        constexpr const char* what = "ssm::ChannelStream";
-        require<ShapeError>(u.channels() == shape.channels, what, ": input has ", u.channels(),
-                            " channels, expected ", shape.channels);
-        require_shape("ssm::ChannelStream: output", y.shape(),
-                      {u.batch(), u.length(), shape.heads * shape.channels});
-        require<ShapeError>(skip.empty() || skip.size() == y.channels(), what, ": skip has ",
-                            skip.size(), " numbers, expected ", y.channels());
-        require<ShapeError>(state.fits(shape, u.batch()), what, ": the state is not one of ",
-                            u.batch(), " streams of this system");
-        context.check(u.shape());
     }
 
     Cell cell_{};

@@ -10,15 +10,12 @@
 
 namespace ssm::detail {
 
-/// Raises ShapeError unless input, output, D (`skip` numbers), state and context fit a bank of this
-/// shape.
-template <class T>
-void check_diagonal(const char* what, const ModeShape& shape, BatchView<const T> u,
-                    std::size_t skip, BatchView<T> y, const DiagonalState<T>& state,
-                    const Context& context) {
+/// Raises ShapeError unless input, output, D (`skip` numbers), state and context fit a bank of systems of this shape,
+/// which has members channels and heads.
+template <class T, class SystemShape, class State>
+void check_stream(const char* what, const SystemShape& shape, BatchView<const T> u,
+                  std::size_t skip, BatchView<T> y, const State& state, const Context& context) {
     const std::size_t outputs = shape.heads * shape.channels;
-    require<ShapeError>(shape.modes > 0 && shape.heads > 0, what, ": ", shape.modes, " modes and ",
-                        shape.heads, " heads, expected at least 1");
     require<ShapeError>(u.channels() == shape.channels, what, ": input has shape ", u.shape(),
                         ", expected ", shape.channels, " channels");
     require<ShapeError>(y.shape() == Shape{u.batch(), u.length(), outputs}, what,
@@ -26,10 +23,19 @@ void check_diagonal(const char* what, const ModeShape& shape, BatchView<const T>
                         Shape{u.batch(), u.length(), outputs});
     require<ShapeError>(skip == 0 || skip == outputs, what, ": D has ", skip, " numbers, expected ",
                         outputs);
-    require<ShapeError>(state.fits(shape, u.batch()), what, ": the state is one of ", state.batch(),
-                        " streams through ", state.channels(), " channels of ", state.modes(),
-                        " modes, expected ", u.batch(), ", ", shape.channels, " and ", shape.modes);
+    require<ShapeError>(state.fits(shape, u.batch()), what, ": the state, one of ", state.batch(),
+                        " streams, is not one of ", u.batch(), " streams of this system");
     context.check(u.shape());
+}
+
+/// The same for a bank of diagonal systems, which has modes and heads.
+template <class T>
+void check_diagonal(const char* what, const ModeShape& shape, BatchView<const T> u,
+                    std::size_t skip, BatchView<T> y, const DiagonalState<T>& state,
+                    const Context& context) {
+    require<ShapeError>(shape.modes > 0 && shape.heads > 0, what, ": ", shape.modes, " modes and ",
+                        shape.heads, " heads, expected at least 1");
+    check_stream(what, shape, u, skip, y, state, context);
 }
 
 }  // namespace ssm::detail

@@ -11,11 +11,17 @@
 #include <ssm/core/error.hpp>
 #include <ssm/core/parallel.hpp>
 #include <ssm/discretize/companion.hpp>
-#include <ssm/scan/companion_state.hpp>
+#include <ssm/scan/check.hpp>
+#include <ssm/scan/real_state.hpp>
 #include <ssm/scan/segments.hpp>
 #include <ssm/simd/pack.hpp>
 
 namespace ssm {
+
+/// The states x (batch, H, d) of companion systems; in front of each is a cache line, in which the shift finds
+/// x_{-1} = 0.
+template <class T>
+using CompanionState = RealState<T, detail::line<T>>;
 
 /// A bank of companion systems, prepared for running as a recurrence in numbers of type T:
 ///
@@ -64,7 +70,7 @@ public:
         for (std::size_t b = 0; b < state.batch(); ++b)
             for (std::size_t h = 0; h < shape_.channels; ++h)
                 advance(h, u[b * shape_.channels + h], skip,
-                        y.data() + b * shape_.heads * shape_.channels, state.x(b, h).data());
+                        y.data() + b * shape_.heads * shape_.channels, state.row(b, h));
     }
 
     /// Continues the streams of `state` over whole sequences; resets and lengths of the context are honoured: the
@@ -73,7 +79,7 @@ public:
     /// Aliasing  y may be u exactly if there is one head
     void forward(BatchView<const T> u, std::span<const T> skip, BatchView<T> y, State& state,
                  const Context& context) const {
-        check(u, skip, y, state, context);
+        detail::check_stream("ssm::CompanionStream", shape_, u, skip.size(), y, state, context);
         if (u.empty())
             return;
         parallel_for(
@@ -86,28 +92,14 @@ public:
     }
 
 private:
-    void check(BatchView<const T> u, std::span<const T> skip, BatchView<T> y, const State& state,
-               const Context& context) const {
-        constexpr const char* what = "ssm::CompanionStream";
-        require<ShapeError>(u.channels() == shape_.channels, what, ": input has ", u.channels(),
-                            " channels, expected ", shape_.channels);
-        require_shape("ssm::CompanionStream: output", y.shape(),
-                      {u.batch(), u.length(), shape_.heads * shape_.channels});
-        require<ShapeError>(skip.empty() || skip.size() == y.channels(), what, ": skip has ",
-                            skip.size(), " numbers, expected ", y.channels());
-        require<ShapeError>(state.fits(shape_, u.batch()), what, ": the state is not one of ",
-                            u.batch(), " streams of this system");
-        context.check(u.shape());
-    }
-
     void run(std::size_t b, std::size_t h, BatchView<const T> u, std::span<const T> skip,
              BatchView<T> y, State& state, const Context& context) const noexcept {
-        const std::span<T> x = state.x(b, h);
+        T* const x = state.row(b, h);
         const std::size_t length = context.valid_length(b, u.length());
         for (std::size_t l = 0; l < length; ++l) {
             if (context.resets_at(b, l))
-                std::fill_n(x.data(), stride_, T(0));
-            advance(h, u(b, l, h), skip, y.row(b, l).data(), x.data());
+                std::fill_n(x, stride_, T(0));
+            advance(h, u(b, l, h), skip, y.row(b, l).data(), x);
         }
     }
 

@@ -10,6 +10,7 @@
 #include <ssm/core/batch.hpp>
 #include <ssm/core/context.hpp>
 #include <ssm/discretize/dense_system.hpp>
+#include <ssm/scan/check.hpp>
 #include <ssm/scan/real_state.hpp>
 
 namespace ssm {
@@ -20,6 +21,7 @@ namespace ssm {
 ///   x[t] = A x[t-1] + B u[t]        y[t] = C x[t] + D u[t]
 ///
 /// Shapes    u (batch, L, H) -> y (batch, L, heads * H), head c of channel h at c * H + h
+/// Errors    ShapeError for arguments that do not fit
 /// Cost      step: N^2 + (1 + heads) N multiply-adds a channel; blocks: `real_chunked_forward`
 /// Memory    N^2 numbers of T and N^2 doubles a channel
 template <class T>
@@ -57,6 +59,7 @@ public:
 
     void forward(BatchView<const T> u, std::span<const T> skip, BatchView<T> y, State& state,
                  const Context& context) const {
+        detail::check_stream("ssm::DenseStream", shape(), u, skip.size(), y, state, context);
         real_chunked_forward<T>(system_, skip, u, y, state, context,
                                 [this](std::size_t h, T input, T* x, T* outputs, T* scratch) {
                                     advance(h, input, x, scratch);

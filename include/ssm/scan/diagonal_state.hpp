@@ -4,7 +4,7 @@
 #include <cstddef>
 
 #include <ssm/core/aligned.hpp>
-#include <ssm/core/error.hpp>
+#include <ssm/core/tensor.hpp>
 #include <ssm/discretize/modes.hpp>
 
 namespace ssm {
@@ -61,6 +61,25 @@ public:
     void reset(std::size_t b) noexcept {
         std::fill_n(data_.begin() + static_cast<std::ptrdiff_t>(row(b, 0)),
                     channels_ * 2 * stride(), T(0));
+    }
+
+    [[nodiscard]] Extents extents() const { return {batch_, channels_, modes_, 2}; }
+    /// The numbers (batch, H, n, 2).
+    [[nodiscard]] Tensor<T> values() const {
+        Tensor<T> result(extents());
+        for (std::size_t i = 0; i < result.size() / 2; ++i) {
+            result[2 * i] = re(0, i / modes_)[i % modes_];
+            result[2 * i + 1] = im(0, i / modes_)[i % modes_];
+        }
+        return result;
+    }
+    /// Errors  ShapeError for another shape; unchanged then
+    void set_values(const Tensor<T>& values) {
+        require_extents("ssm::Lti: state values", values.extents(), extents());
+        for (std::size_t i = 0; i < values.size() / 2; ++i) {
+            re(0, i / modes_)[i % modes_] = values[2 * i];
+            im(0, i / modes_)[i % modes_] = values[2 * i + 1];
+        }
     }
 
     /// Whether this state is one of `batch` streams through systems of this shape.

@@ -4,14 +4,16 @@
 #include <cstddef>
 
 #include <ssm/core/aligned.hpp>
+#include <ssm/core/tensor.hpp>
 #include <ssm/scan/diagonal_state.hpp>
 
 namespace ssm {
 
 /// The real states x (batch, H, N) of `batch` streams through a bank of systems: a regular value.
 ///
-/// Layout    [batch][H][N padded to a cache line], and one row more that steps use as scratch memory
-template <class T>
+/// Layout    [batch][H][margin, zeros][N padded to a cache line], and one such row more that steps use as scratch
+///           memory. `margin` is a multiple of a cache line
+template <class T, std::size_t margin = 0>
 class RealState {
 public:
     RealState() = default;
@@ -28,10 +30,10 @@ public:
 
     /// The N numbers of channel `h` of stream `b`.
     [[nodiscard]] T* row(std::size_t b, std::size_t h) noexcept {
-        return data_.data() + (b * channels_ + h) * stride();
+        return data_.data() + (b * channels_ + h) * stride() + margin;
     }
     [[nodiscard]] const T* row(std::size_t b, std::size_t h) const noexcept {
-        return data_.data() + (b * channels_ + h) * stride();
+        return data_.data() + (b * channels_ + h) * stride() + margin;
     }
     /// N numbers without meaning.
     [[nodiscard]] T* scratch() noexcept { return row(batch_, 0); }
@@ -47,7 +49,23 @@ public:
     /// Puts all streams to rest.
     void reset() noexcept { std::fill(data_.begin(), data_.end(), T(0)); }
     /// Puts stream `b` to rest.
-    void reset(std::size_t b) noexcept { std::fill_n(row(b, 0), channels_ * stride(), T(0)); }
+    void reset(std::size_t b) noexcept {
+        std::fill_n(row(b, 0) - margin, channels_ * stride(), T(0));
+    }
+
+    /// The numbers (batch, H, N).
+    [[nodiscard]] Tensor<T> values() const {
+        Tensor<T> result(extents());
+        for (std::size_t i = 0; i < batch_ * channels_; ++i)
+            std::copy_n(row(0, i), size_, result.data() + i * size_);
+        return result;
+    }
+    /// Errors  ShapeError for another shape; unchanged then
+    void set_values(const Tensor<T>& values) {
+        require_extents("ssm::Lti: state values", values.extents(), extents());
+        for (std::size_t i = 0; i < batch_ * channels_; ++i)
+            std::copy_n(values.data() + i * size_, size_, row(0, i));
+    }
 
     /// Whether this state is one of `batch` streams through systems of this shape.
     template <class SystemShape>
@@ -70,7 +88,8 @@ public:
     }
 
 private:
-    [[nodiscard]] std::size_t stride() const noexcept { return detail::padded<T>(size_); }
+    [[nodiscard]] Extents extents() const { return {batch_, channels_, size_}; }
+    [[nodiscard]] std::size_t stride() const noexcept { return margin + detail::padded<T>(size_); }
 
     std::size_t batch_ = 0;
     std::size_t channels_ = 0;

@@ -99,7 +99,7 @@ void run_selective_backward(const SelectiveSystem<Number>& system,
             const std::size_t b = task / blocks.count();
             const std::size_t block = task % blocks.count();
             Block run(system, input, gradient, blocks, block, result_of(task),
-                      scratch.data() + worker * scratch_size);
+                      SelectivePieces<T>(scratch.data() + worker * scratch_size));
             const std::size_t tile = b * tiles.count() + blocks.first_tile(block);
             run.run(b, dy, checkpoints.states.data() + tile * kept, kept, context);
         },

@@ -9,6 +9,7 @@
 #include <ssm/math/smooth_activations.hpp>
 #include <ssm/scan/selective_adjoint.hpp>
 #include <ssm/scan/selective_blocks.hpp>
+#include <ssm/scan/selective_coefficients.hpp>
 #include <ssm/scan/selective_number.hpp>
 #include <ssm/scan/selective_system.hpp>
 #include <ssm/scan/selective_tile.hpp>
@@ -29,6 +30,7 @@ class SelectiveBackwardBlock {
     using V = typename SelectiveVector<Number>::Vector;
     using Layout = SelectiveLayout<Number>;
     using Blocks = SelectiveBlocks<Number>;
+    using Coefficients = SelectiveCoefficients<Number, Discretization>;
     static constexpr std::size_t w = simd::width<T>;
     static constexpr std::size_t pair = selective_pair<Maps>;
     static constexpr std::size_t row_size = pair * selective_steps * w;
@@ -40,14 +42,16 @@ public:
     /// Scratch numbers of one task.
     [[nodiscard]] static std::size_t scratch(const Blocks& blocks) noexcept {
         const Layout& layout = blocks.layout;
-        return blocks.vectors * 4 * layout.state() + 9 * row_size + Adjoint<pair>::kept_size +
-               selective_steps * (2 * layout.state() + 3 * layout.map());
+        return Coefficients::scratch(layout, blocks.vectors) + blocks.vectors * layout.state() +
+               9 * row_size + Adjoint<pair>::kept_size +
+               selective_steps * (2 * layout.state() + layout.map());
     }
 
     SelectiveBackwardBlock(const SelectiveSystem<Number>& system,
                            const SelectiveInput<Number>& input,
                            const SelectiveGradient<Number>& gradient, const Blocks& blocks,
-                           std::size_t block, const SelectiveResult<T>& result, T* memory) noexcept
+                           std::size_t block, const SelectiveResult<T>& result,
+                           SelectivePieces<T> piece) noexcept
         : system_(system),
           input_(input),
           gradient_(gradient),
@@ -55,83 +59,42 @@ public:
           result_(result),
           first_(blocks.tiles.begin(blocks.first_tile(block))),
           count_(blocks.channels(block)),
-          B_group_(blocks.tiles.sections.B_group(blocks.section(block))),
-          C_group_(blocks.tiles.sections.C_group(blocks.section(block))) {
-        SelectivePieces<T> piece(memory);
-        rates_ = piece(blocks.vectors * layout_.state());
-        carry_ = piece(blocks.vectors * layout_.state());
-        B_vectors_ = piece(blocks.vectors * layout_.state());
-        C_vectors_ = piece(blocks.vectors * layout_.state());
+          coefficients_(system, input, layout_, blocks.tiles.sections,
+                        {first_, count_, blocks.section(block)}, blocks.vectors, piece),
+          carry_(piece(blocks.vectors * layout_.state())) {
         for (T** row : {&dt_, &dtu_, &dy_, &y_, &du_by_dt_, &by_rate_, &by_u_, &slope_, &dgate_})
             *row = piece(row_size);
         kept_ = piece(Adjoint<pair>::kept_size);
         B_sums_ = piece(selective_steps * layout_.state());
         C_sums_ = piece(selective_steps * layout_.state());
-        B_rows_ = piece(selective_steps * layout_.map());
-        C_rows_ = piece(selective_steps * layout_.map());
         lane_sums_ = piece(selective_steps * layout_.map());
         std::fill_n(result_.A, blocks.vectors * (3 * layout_.state() + 2 * w), T(0));
-        load_weights();
     }
 
     /// All steps of sequence b; the checkpoints of tile i of this block are at checkpoints + i tile_stride.
     void run(std::size_t b, BatchView<const T> dy, const T* checkpoints, std::size_t tile_stride,
              const Context& context) noexcept {
-        const std::size_t state_offset = b * system_.modes * system_.channels;
-        for_each_vector([&](std::size_t p, std::size_t channel, std::size_t lanes) {
-            pack_vectors<Number>(
-                gradient_.state == nullptr ? nullptr : gradient_.state + state_offset + channel,
-                system_.channels, system_.modes, lanes, layout_, [](V x) { return x; },
-                carry_ + p * layout_.state());
-        });
+        Number* const state = gradient_.state == nullptr
+                                  ? nullptr
+                                  : gradient_.state + b * system_.modes * system_.channels;
+        coefficients_.load_state(state, carry_);
         const std::size_t valid = context.valid_length(b, dy.length());
         for (std::size_t end = valid; end > 0;) {
             const std::size_t begin = end - ((end - 1) % selective_steps + 1);
             run_tile(b, begin, end, dy, checkpoints, tile_stride, context);
             end = begin;
         }
-        if (gradient_.state != nullptr)
-            for_each_vector([&](std::size_t p, std::size_t channel, std::size_t lanes) {
-                for (std::size_t n = 0; n < system_.modes; ++n)
-                    scatter(gradient_.state + state_offset + n * system_.channels + channel,
-                            load_vector<V>(carry_ + p * layout_.state() + n * Layout::vector),
-                            lanes);
-            });
+        if (state != nullptr)
+            coefficients_.store_state(carry_, state);
     }
 
 private:
-    template <class Body>
-    void for_each_vector(Body&& body) noexcept {
-        for (std::size_t p = 0; p * w < count_; ++p)
-            body(p, first_ + p * w, std::min(w, count_ - p * w));
-    }
-
-    void load_weights() noexcept {
-        for_each_vector([&](std::size_t p, std::size_t channel, std::size_t lanes) {
-            const std::size_t at = p * layout_.state();
-            pack_rates(system_, channel, lanes, layout_, static_cast<T>(Discretization::unit(V{})),
-                       rates_ + at);
-            if (input_.B.is_constant())
-                pack_vectors<Number>(
-                    input_.B.data + channel, system_.channels, system_.modes, lanes, layout_,
-                    [](V x) { return x; }, B_vectors_ + at);
-            if (input_.C.is_constant())
-                pack_vectors<Number>(
-                    input_.C.data + channel, system_.channels, system_.modes, lanes, layout_,
-                    [](V x) { return x * P(weight); }, C_vectors_ + at);
-        });
-    }
-
     void run_tile(std::size_t b, std::size_t begin, std::size_t end, BatchView<const T> dy,
                   const T* checkpoints, std::size_t tile_stride, const Context& context) noexcept {
         const std::size_t row = b * dy.length() + begin;
         const std::size_t steps = end - begin;
         const std::size_t packs = Blocks::packs;
-        if (!input_.B.is_constant())
-            pack_map<Number>(input_.B, row, steps, B_group_, system_.modes, layout_, T(1), B_rows_);
-        if (!input_.C.is_constant())
-            pack_map<Number>(input_.C, row, steps, C_group_, system_.modes, layout_, weight,
-                             C_rows_);
+        coefficients_.load_maps(row, steps);
         std::fill_n(B_sums_, steps * layout_.state(), T(0));
         std::fill_n(C_sums_, steps * layout_.state(), T(0));
         for (T* sum : {du_by_dt_, by_rate_, by_u_})
@@ -198,22 +161,17 @@ private:
     template <std::size_t packs>
     void go_back(std::size_t p, std::size_t b, std::size_t begin, std::size_t end,
                  const T* checkpoint, const Context& context) noexcept {
-        const auto rows_of = [&](const SelectiveMap<const Number>& map, const T* rows,
-                                 const T* vectors) {
-            return map.is_constant()
-                       ? SelectiveMapRows<T>{vectors + p * layout_.state(), 0, 0, true}
-                       : SelectiveMapRows<T>{rows, layout_.map(), layout_.modes, false};
-        };
         const std::size_t state = p * layout_.state();
         const bool sums_B = input_.B.is_constant();
         const bool sums_C = input_.C.is_constant();
         const SelectiveSums<T> sums{result_.A + state, sums_B ? result_.B + state : B_sums_,
                                     sums_C ? result_.C + state : C_sums_,
                                     sums_B ? 0 : layout_.state(), sums_C ? 0 : layout_.state()};
-        const SelectiveMapRows<T> B = rows_of(input_.B, B_rows_, B_vectors_);
-        const SelectiveMapRows<T> C = rows_of(input_.C, C_rows_, C_vectors_);
         const SelectiveAdjointRows<T> rows{dt_, dtu_, dy_, y_, du_by_dt_, by_rate_, by_u_};
-        const Adjoint<packs> adjoint(B, C, rates_ + state, rows, sums, layout_.modes, kept_);
+        const SelectiveMapRows<T> B = coefficients_.B(p);
+        const SelectiveMapRows<T> C = coefficients_.C(p);
+        const Adjoint<packs> adjoint(B, C, coefficients_.rates(p), rows, sums, layout_.modes,
+                                     kept_);
         for (std::size_t last = end; last > begin;) {
             std::size_t first = last - 1;
             while (first > begin && !context.resets_at(b, first))
@@ -302,12 +260,8 @@ private:
     SelectiveResult<T> result_;
     std::size_t first_;
     std::size_t count_;
-    std::size_t B_group_;
-    std::size_t C_group_;
-    T* rates_;
+    Coefficients coefficients_;
     T* carry_;
-    T* B_vectors_;
-    T* C_vectors_;
     T* dt_;
     T* dtu_;
     T* dy_;
@@ -320,8 +274,6 @@ private:
     T* kept_;
     T* B_sums_;
     T* C_sums_;
-    T* B_rows_;
-    T* C_rows_;
     T* lane_sums_;
 };
 

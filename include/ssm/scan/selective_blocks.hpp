@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 
+#include <ssm/scan/selective_coefficients.hpp>
 #include <ssm/scan/selective_system.hpp>
 #include <ssm/scan/selective_tile.hpp>
 #include <ssm/simd/pack.hpp>
@@ -11,21 +12,6 @@ namespace ssm::detail {
 
 /// Tiles of one task: the sums over its channels that dB and dC need are made once for all of them.
 inline constexpr std::size_t selective_block = 8;
-
-/// Hands out pieces of a task's scratch memory.
-template <class T>
-class SelectivePieces {
-public:
-    explicit SelectivePieces(T* memory) noexcept : memory_(memory) {}
-    [[nodiscard]] T* operator()(std::size_t numbers) noexcept {
-        T* piece = memory_;
-        memory_ += numbers;
-        return piece;
-    }
-
-private:
-    T* memory_;
-};
 
 /// What one task of the backward sums over steps, for each of its vectors of channels; and over its channels, for each
 /// step.

@@ -53,7 +53,7 @@ void run_selective_forward(const SelectiveSystem<Number>& system,
         [&](std::size_t task, std::size_t worker) {
             const std::size_t b = task / tiles.count();
             Tile tile(system, input, layout, tiles, task % tiles.count(),
-                      scratch.data() + worker * size);
+                      SelectivePieces<T>(scratch.data() + worker * size));
             tile.run(b, y, state == nullptr ? nullptr : state + b * system.modes * system.channels,
                      checkpoints == nullptr ? nullptr : checkpoints->states.data() + task * kept,
                      context);

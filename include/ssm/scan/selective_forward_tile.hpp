@@ -9,6 +9,7 @@
 #include <ssm/core/context.hpp>
 #include <ssm/math/smooth_activations.hpp>
 #include <ssm/scan/segments.hpp>
+#include <ssm/scan/selective_coefficients.hpp>
 #include <ssm/scan/selective_number.hpp>
 #include <ssm/scan/selective_system.hpp>
 #include <ssm/scan/selective_tile.hpp>
@@ -76,53 +77,37 @@ template <class Number, class Discretization, class Maps>
 class SelectiveForwardTile {
     using T = RealOfNumber<Number>;
     using P = simd::Pack<T>;
-    using V = typename SelectiveVector<Number>::Vector;
     using Layout = SelectiveLayout<Number>;
+    using Coefficients = SelectiveCoefficients<Number, Discretization>;
     static constexpr std::size_t w = simd::width<T>;
     static constexpr std::size_t packs = SelectiveTiles<Number>::packs;
 
 public:
     /// Scratch numbers of one task.
     [[nodiscard]] static std::size_t scratch(const Layout& layout) noexcept {
-        return packs * (4 * layout.state() + 3 * selective_steps * w) +
-               2 * selective_steps * layout.map();
+        return Coefficients::scratch(layout, packs) +
+               packs * (layout.state() + 3 * selective_steps * w);
     }
 
     SelectiveForwardTile(const SelectiveSystem<Number>& system, const SelectiveInput<Number>& input,
                          const Layout& layout, const SelectiveTiles<Number>& tiles,
-                         std::size_t tile, T* memory) noexcept
+                         std::size_t tile, SelectivePieces<T> piece) noexcept
         : system_(system),
           input_(input),
           layout_(layout),
           first_(tiles.begin(tile)),
           count_(tiles.width(tile)),
-          B_group_(tiles.sections.B_group(tiles.section(tile))),
-          C_group_(tiles.sections.C_group(tiles.section(tile))) {
-        const auto take = [&](std::size_t numbers) {
-            T* taken = memory;
-            memory += numbers;
-            return taken;
-        };
-        rates_ = take(packs * layout.state());
-        states_ = take(packs * layout.state());
-        B_vectors_ = take(packs * layout.state());
-        C_vectors_ = take(packs * layout.state());
-        dt_ = take(packs * selective_steps * w);
-        dtu_ = take(packs * selective_steps * w);
-        y_ = take(packs * selective_steps * w);
-        B_rows_ = take(selective_steps * layout.map());
-        C_rows_ = take(selective_steps * layout.map());
-        load_weights();
-    }
+          coefficients_(system, input, layout, tiles.sections,
+                        {first_, count_, tiles.section(tile)}, packs, piece),
+          states_(piece(packs * layout.state())),
+          dt_(piece(packs * selective_steps * w)),
+          dtu_(piece(packs * selective_steps * w)),
+          y_(piece(packs * selective_steps * w)) {}
 
     /// Steps of one sequence; `state` (modes, channels) or null, `checkpoints` of this tile or null.
     void run(std::size_t b, BatchView<T> y, Number* state, T* checkpoints,
              const Context& context) noexcept {
-        for_each_vector([&](std::size_t p, std::size_t channel, std::size_t lanes) {
-            pack_vectors<Number>(
-                state == nullptr ? nullptr : state + channel, system_.channels, system_.modes,
-                lanes, layout_, [](V x) { return x; }, states_ + p * layout_.state());
-        });
+        coefficients_.load_state(state, states_);
         const std::size_t valid = context.valid_length(b, y.length());
         const std::size_t size = packs * layout_.state();
         for (std::size_t begin = 0; begin < valid; begin += selective_steps) {
@@ -130,66 +115,23 @@ public:
             const std::size_t row = b * y.length() + begin;
             if (checkpoints != nullptr)
                 std::copy_n(states_, size, checkpoints + begin / selective_steps * size);
-            load_maps(row, end - begin);
+            coefficients_.load_maps(row, end - begin);
             prepare(row, end - begin);
-            for_each_segment(context, b, begin, end,
-                             [&](std::size_t from, std::size_t to, bool fresh) {
-                                 if (fresh)
-                                     std::fill_n(states_, size, T(0));
-                                 for_each_vector([&](std::size_t p, std::size_t, std::size_t) {
-                                     advance(p, from - begin, to - begin);
-                                 });
-                             });
+            for_each_segment(
+                context, b, begin, end, [&](std::size_t from, std::size_t to, bool fresh) {
+                    if (fresh)
+                        std::fill_n(states_, size, T(0));
+                    coefficients_.for_each_vector([&](std::size_t p, std::size_t, std::size_t) {
+                        advance(p, from - begin, to - begin);
+                    });
+                });
             finish(row, end - begin, y);
         }
         if (state != nullptr)
-            for_each_vector([&](std::size_t p, std::size_t channel, std::size_t lanes) {
-                for (std::size_t n = 0; n < system_.modes; ++n)
-                    scatter(state + n * system_.channels + channel,
-                            load_vector<V>(states_ + p * layout_.state() + n * Layout::vector),
-                            lanes);
-            });
+            coefficients_.store_state(states_, state);
     }
 
 private:
-    template <class Body>
-    void for_each_vector(Body&& body) noexcept {
-        for (std::size_t p = 0; p * w < count_; ++p)
-            body(p, first_ + p * w, std::min(w, count_ - p * w));
-    }
-
-    void load_weights() noexcept {
-        constexpr T weight = SelectiveVector<Number>::weight;
-        for_each_vector([&](std::size_t p, std::size_t channel, std::size_t lanes) {
-            const std::size_t at = p * layout_.state();
-            pack_rates(system_, channel, lanes, layout_, static_cast<T>(Discretization::unit(V{})),
-                       rates_ + at);
-            if (input_.B.is_constant())
-                pack_vectors<Number>(
-                    input_.B.data + channel, system_.channels, system_.modes, lanes, layout_,
-                    [](V x) { return x; }, B_vectors_ + at);
-            if (input_.C.is_constant())
-                pack_vectors<Number>(
-                    input_.C.data + channel, system_.channels, system_.modes, lanes, layout_,
-                    [](V x) { return x * P(weight); }, C_vectors_ + at);
-        });
-    }
-
-    void load_maps(std::size_t row, std::size_t steps) noexcept {
-        if (!input_.B.is_constant())
-            pack_map<Number>(input_.B, row, steps, B_group_, system_.modes, layout_, T(1), B_rows_);
-        if (!input_.C.is_constant())
-            pack_map<Number>(input_.C, row, steps, C_group_, system_.modes, layout_,
-                             SelectiveVector<Number>::weight, C_rows_);
-    }
-
-    [[nodiscard]] SelectiveMapRows<T> rows_of(const SelectiveMap<const Number>& map, const T* rows,
-                                              const T* vectors, std::size_t p) const noexcept {
-        if (map.is_constant())
-            return {vectors + p * layout_.state(), 0, 0, true};
-        return {rows, layout_.map(), layout_.modes, false};
-    }
-
     /// dt, dt u and D u of the steps from row `row` on. Asks for the rows of the next tile: a row is so far from the
     /// next that the processor does not see it coming.
     void prepare(std::size_t row, std::size_t steps) noexcept {
@@ -222,8 +164,8 @@ private:
     void advance(std::size_t p, std::size_t begin, std::size_t end) noexcept {
         const std::size_t at = p * selective_steps * w;
         selective_states<Number, Discretization, Maps, T>(
-            rows_of(input_.B, B_rows_, B_vectors_, p), rows_of(input_.C, C_rows_, C_vectors_, p),
-            rates_ + p * layout_.state(), {dt_ + at, dtu_ + at, y_ + at}, begin, end, layout_.modes,
+            coefficients_.B(p), coefficients_.C(p), coefficients_.rates(p),
+            {dt_ + at, dtu_ + at, y_ + at}, begin, end, layout_.modes,
             states_ + p * layout_.state());
     }
 
@@ -245,17 +187,11 @@ private:
     const Layout& layout_;
     std::size_t first_;
     std::size_t count_;
-    std::size_t B_group_;
-    std::size_t C_group_;
-    T* rates_;
+    Coefficients coefficients_;
     T* states_;
-    T* B_vectors_;
-    T* C_vectors_;
     T* dt_;
     T* dtu_;
     T* y_;
-    T* B_rows_;
-    T* C_rows_;
 };
 
 }  // namespace ssm::detail

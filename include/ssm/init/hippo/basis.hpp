@@ -80,12 +80,8 @@ struct Basis<Fourier> {
     }
 };
 template <>
-struct Basis<Fourier2> {
+struct Basis<Fourier2> : Basis<Fourier> {
     static constexpr double window = 1.0;
-    template <class Body>
-    static void for_each(double age, std::size_t N, Body&& body) {
-        detail::fourier(age, N, body);
-    }
 };
 
 /// p_n = L_n(age) e^{-age / 2} with Laguerre polynomials; there is no far end, 1 is the time scale.

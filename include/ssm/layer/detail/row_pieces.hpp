@@ -27,7 +27,7 @@ struct RowPiece {
         Context result(context.workspace);
         if (context.resets.data() != nullptr)
             result.resets = of(context.resets);
-        if (context.intervals.data() != nullptr)
+        if (context.is_irregular())
             result.intervals = of(context.intervals);
         if (context.lengths.empty())
             return result;

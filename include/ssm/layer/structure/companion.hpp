@@ -17,7 +17,6 @@
 #include <ssm/kernel/companion.hpp>
 #include <ssm/layer/lti_options.hpp>
 #include <ssm/scan/companion.hpp>
-#include <ssm/scan/companion_state.hpp>
 
 namespace ssm {
 
@@ -107,31 +106,19 @@ public:
     /// The state x of each stream and channel, (batch, H, d).
     [[nodiscard]] Tensor<T> state_values(const Discrete&, double,
                                          const CompanionState<T>& state) const {
-        Tensor<T> values({state.batch(), sizes_.channels, sizes_.state});
-        for (std::size_t row = 0; row < state.batch() * sizes_.channels; ++row)
-            std::ranges::copy(state.x(0, row), values.data() + row * sizes_.state);
-        return values;
+        return state.values();
     }
-    /// The way back.
-    ///
-    /// Errors  ShapeError for another shape
     void set_state_values(const Discrete&, double, CompanionState<T>& state,
                           const Tensor<T>& values) const {
-        const Extents expected{state.batch(), sizes_.channels, sizes_.state};
-        require<ShapeError>(values.extents() == expected, "ssm::Lti: state values have shape ",
-                            values.extents(), ", expected ", expected);
-        for (std::size_t row = 0; row < state.batch() * sizes_.channels; ++row)
-            std::copy_n(values.data() + row * sizes_.state, sizes_.state, state.x(0, row).begin());
+        state.set_values(values);
     }
 
     template <class Visitor, class... Banks>
     static void visit_weights(Visitor&& visitor, Banks&... banks) {
-        const Bank& first = [](const Bank& bank, const auto&...) -> const Bank& {
-            return bank;
-        }(banks...);
+        const Bank& first = first_of(banks...);
         if (Init::has_feedback)
-            visitor("a", first.traits(first.training_.A), banks.a...);
-        visitor("b", first.traits(first.training_.B), banks.b...);
+            visitor("a", first.training_.traits_of_A(), banks.a...);
+        visitor("b", first.training_.traits_of_B(), banks.b...);
         visitor("c", WeightTraits{}, banks.c...);
     }
 
@@ -141,9 +128,7 @@ public:
 
 private:
     void check() const {
-        require<ValueError>(sizes_.channels > 0 && sizes_.heads > 0 && sizes_.state > 0,
-                            "ssm::Lti: channels = ", sizes_.channels, ", heads = ", sizes_.heads,
-                            " and state = ", sizes_.state, " must be positive");
+        sizes_.check();
         const std::size_t repeated = shape().kernels * shape().group;
         require<ValueError>(repeated > 0 && sizes_.channels % repeated == 0,
                             "ssm::Companion: copies = ", sizes_.copies, " in groups of ",
@@ -170,12 +155,6 @@ private:
     static void add(std::span<const double> upstream, Tensor<T>& gradient) noexcept {
         for (std::size_t i = 0; i < gradient.size(); ++i)
             gradient[i] += static_cast<T>(upstream[i]);
-    }
-
-    [[nodiscard]] WeightTraits traits(bool trained) const {
-        return {.role = trained ? WeightRole::trained : WeightRole::frozen,
-                .learning_rate = training_.learning_rate,
-                .weight_decay = 0.0};
     }
 
     LtiSizes sizes_;

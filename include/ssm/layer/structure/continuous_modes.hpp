@@ -167,15 +167,13 @@ public:
     }
 
     /// How B learns, which belongs to the dynamics.
-    [[nodiscard]] WeightTraits input_traits() const { return traits(options_.training.B); }
+    [[nodiscard]] WeightTraits input_traits() const { return options_.training.traits_of_B(); }
 
     template <class Visitor, class... Banks>
     static void visit_weights(Visitor&& visitor, Banks&... banks) {
-        const Bank& first = [](const Bank& bank, const auto&...) -> const Bank& {
-            return bank;
-        }(banks...);
-        visitor("Lambda", first.traits(first.options_.training.A), banks.Lambda...);
-        visitor("log_step", first.traits(first.options_.training.dt), banks.log_step...);
+        const Bank& first = first_of(banks...);
+        visitor("Lambda", first.options_.training.traits_of_A(), banks.Lambda...);
+        visitor("log_step", first.options_.training.traits_of_dt(), banks.log_step...);
     }
 
     Tensor<T> Lambda;
@@ -202,11 +200,6 @@ private:
             return init::hippo_blocks(init::Ptd<>{options_.share}, sizes.state, options_.blocks);
         return init::hippo_blocks(init::hippo::LegS{}, sizes.state, options_.blocks,
                                   options_.conjugate);
-    }
-    [[nodiscard]] WeightTraits traits(bool trained) const {
-        return {.role = trained ? WeightRole::trained : WeightRole::frozen,
-                .learning_rate = options_.training.learning_rate,
-                .weight_decay = 0.0};
     }
 
     Options options_;

@@ -1,9 +1,7 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
-#include <optional>
 #include <span>
 #include <vector>
 
@@ -17,8 +15,6 @@
 #include <ssm/core/workspace.hpp>
 #include <ssm/discretize/dense.hpp>
 #include <ssm/discretize/dense_system.hpp>
-#include <ssm/discretize/transform.hpp>
-#include <ssm/init/timescale.hpp>
 #include <ssm/kernel/krylov.hpp>
 #include <ssm/layer/lti_options.hpp>
 #include <ssm/scan/dense.hpp>
@@ -54,13 +50,13 @@ public:
           kernels_(kernels),
           timescale_(timescale),
           training_(training),
-          transition_rate_(options.learning_rate ? options.learning_rate : training.learning_rate),
+          training_of_transition_(training),
           transition(sizes_.copies, sizes_.state, options, rng) {
+        if (options.learning_rate)
+            training_of_transition_.learning_rate = options.learning_rate;
         inv_dt = Tensor<T>({sizes_.channels, 1});
         C = Tensor<T>({kernels * sizes_.heads, sizes_.channels, sizes_.state});
-        const std::vector<double> steps =
-            init::LogUniform{timescale.min, timescale.max}(inv_dt.size(), rng);
-        set_steps(steps);
+        timescale.start(inv_dt, rng);
         for (T& c : C.flat())
             c = static_cast<T>(rng.normal());
     }
@@ -73,10 +69,7 @@ public:
     void set_steps(const std::vector<double>& steps) {
         require<ShapeError>(steps.size() == inv_dt.size(), "ssm::DenseBank: ", steps.size(),
                             " time steps for ", inv_dt.size(), " channels");
-        for (std::size_t h = 0; h < steps.size(); ++h) {
-            const double stored = initial_weight(timescale_.transform, steps[h]);
-            inv_dt[h] = static_cast<T>(timescale_.fast ? std::asinh(stored) : stored);
-        }
+        timescale_.set(inv_dt, steps);
     }
 
     /// The discrete system at `rate` times the trained time step.
@@ -93,7 +86,7 @@ public:
             [&](std::size_t h, std::size_t worker) {
                 const std::size_t s = h % sizes_.copies;
                 (*workers)[worker].method.forward(method, matrices.A_of(s), matrices.B_of(s),
-                                                  rate * step(h), system.transition(h),
+                                                  rate * matrices.dt[h], system.transition(h),
                                                   system.input(h));
             },
             cost());
@@ -117,12 +110,13 @@ public:
                 mine.dA.resize(size(), size());
                 mine.dB.resize(size(), 1);
                 const double ddt = mine.method.adjoint(method, matrices.A_of(s), matrices.B_of(s),
-                                                       rate * step(h), system.transition(h),
+                                                       rate * matrices.dt[h], system.transition(h),
                                                        system.input(h), upstream.transition(h),
                                                        upstream.input(h), mine.dA, mine.dB);
                 upstream.transition(h) = mine.dA;
                 upstream.input(h) = mine.dB;
-                gradient.inv_dt[h] += static_cast<T>(ddt * rate * step_slope(h));
+                gradient.inv_dt[h] +=
+                    static_cast<T>(ddt * rate * timescale_.slope(static_cast<double>(inv_dt[h])));
             },
             TaskCost{3.0 * cost().nanoseconds});
         for (std::size_t h = sizes_.copies; h < sizes_.channels; ++h) {
@@ -141,10 +135,7 @@ public:
     template <class Discretization>
     [[nodiscard]] Tensor<T> state_values(const Discretization&, double,
                                          const RealState<T>& state) const {
-        Tensor<T> values({state.batch(), sizes_.channels, sizes_.state});
-        for (std::size_t i = 0; i < state.batch() * sizes_.channels; ++i)
-            std::copy_n(state.row(0, i), sizes_.state, values.data() + i * sizes_.state);
-        return values;
+        return state.values();
     }
     /// Puts such values into a state.
     ///
@@ -152,23 +143,16 @@ public:
     template <class Discretization>
     void set_state_values(const Discretization&, double, RealState<T>& state,
                           const Tensor<T>& values) const {
-        const Extents expected{state.batch(), sizes_.channels, sizes_.state};
-        require<ShapeError>(values.extents() == expected, "ssm::Lti: state values have shape ",
-                            values.extents(), ", expected ", expected);
-        for (std::size_t i = 0; i < state.batch() * sizes_.channels; ++i)
-            std::copy_n(values.data() + i * sizes_.state, sizes_.state, state.row(0, i));
+        state.set_values(values);
     }
 
     template <class Visitor, class... Banks>
     static void visit_weights(Visitor&& visitor, Banks&... banks) {
-        const DenseBank& first = [](const DenseBank& bank, const auto&...) -> const DenseBank& {
-            return bank;
-        }(banks...);
-        visitor("inv_dt", first.traits(first.training_.dt, first.training_.learning_rate),
-                banks.inv_dt...);
+        const DenseBank& first = first_of(banks...);
+        visitor("inv_dt", first.training_.traits_of_dt(), banks.inv_dt...);
         visitor("C", WeightTraits{}, banks.C...);
-        Transition::visit_weights(visitor, first.traits(first.training_.A, first.transition_rate_),
-                                  first.traits(first.training_.B, first.transition_rate_),
+        const DynamicsTraining& training = first.training_of_transition_;
+        Transition::visit_weights(visitor, training.traits_of_A(), training.traits_of_B(),
                                   banks.transition...);
     }
 
@@ -177,7 +161,7 @@ private:
     std::size_t kernels_;
     Timescale timescale_;
     DynamicsTraining training_;
-    std::optional<double> transition_rate_;
+    DynamicsTraining training_of_transition_;
 
 public:
     Tensor<T> inv_dt;
@@ -185,9 +169,9 @@ public:
     Transition transition;
 
 private:
-    /// A and B of all copies in double.
+    /// A and B of all copies, and the time steps of all channels, in double.
     struct Matrices {
-        std::span<double> A, B;
+        std::span<double> A, B, dt;
         std::size_t size;
 
         [[nodiscard]] MatrixMap<double> A_of(std::size_t s) const {
@@ -203,17 +187,10 @@ private:
         DenseMatrix dA, dB;
     };
 
-    [[nodiscard]] static LtiSizes checked(LtiSizes sizes, const Timescale& timescale) {
-        if (sizes.copies == 0)
-            sizes.copies = sizes.channels;
-        require<ValueError>(sizes.channels > 0 && sizes.heads > 0 && sizes.state > 0,
-                            "ssm::Lti: channels = ", sizes.channels, ", heads = ", sizes.heads,
-                            " and state = ", sizes.state, " must be positive");
-        require<ValueError>(sizes.channels % sizes.copies == 0, "ssm::Lti: copies = ", sizes.copies,
-                            " does not divide channels = ", sizes.channels);
+    [[nodiscard]] static LtiSizes checked(const LtiSizes& sizes, const Timescale& timescale) {
         require<ValueError>(timescale.tied,
                             "ssm::Lti: the modes of a dense system share their time step");
-        return sizes;
+        return sizes.resolved();
     }
 
     [[nodiscard]] Eigen::Index size() const noexcept {
@@ -226,28 +203,12 @@ private:
     [[nodiscard]] Matrices continuous(Workspace& workspace) const {
         const std::size_t N = sizes_.state;
         const Matrices result{workspace.take<double>(sizes_.copies * N * N),
-                              workspace.take<double>(sizes_.copies * N), N};
+                              workspace.take<double>(sizes_.copies * N),
+                              workspace.take<double>(sizes_.channels), N};
+        timescale_.steps(inv_dt, result.dt);
         for (std::size_t s = 0; s < sizes_.copies; ++s)
             transition.matrices(s, result.A_of(s), result.B_of(s), workspace);
         return result;
-    }
-
-    /// The stored dt weight before its transform, the time step, and its slope.
-    [[nodiscard]] double dt_weight(std::size_t h) const noexcept {
-        const auto stored = static_cast<double>(inv_dt[h]);
-        return timescale_.fast ? std::sinh(stored) : stored;
-    }
-    [[nodiscard]] double step(std::size_t h) const noexcept {
-        return value(timescale_.transform, dt_weight(h));
-    }
-    [[nodiscard]] double step_slope(std::size_t h) const noexcept {
-        const double slope = timescale_.fast ? std::cosh(static_cast<double>(inv_dt[h])) : 1.0;
-        return slope * derivative(timescale_.transform, dt_weight(h));
-    }
-    [[nodiscard]] static WeightTraits traits(bool trained, std::optional<double> learning_rate) {
-        return {.role = trained ? WeightRole::trained : WeightRole::frozen,
-                .learning_rate = learning_rate,
-                .weight_decay = 0.0};
     }
 };
 

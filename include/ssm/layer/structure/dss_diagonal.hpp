@@ -137,11 +137,9 @@ public:
 
     template <class Visitor, class... Banks>
     static void visit_weights(Visitor&& visitor, Banks&... banks) {
-        const Bank& first = [](const Bank& bank, const auto&...) -> const Bank& {
-            return bank;
-        }(banks...);
-        const WeightTraits poles = first.traits(first.training_.A);
-        visitor("log_dt", first.traits(first.training_.dt), banks.log_dt...);
+        const Bank& first = first_of(banks...);
+        const WeightTraits poles = first.training_.traits_of_A();
+        visitor("log_dt", first.training_.traits_of_dt(), banks.log_dt...);
         if (first.poles_are_pairs()) {
             visitor("Lambda", poles, banks.Lambda...);
         } else {
@@ -190,9 +188,7 @@ private:
     }
 
     void check(const Timescale& timescale) const {
-        require<ValueError>(sizes_.channels > 0 && sizes_.heads > 0 && sizes_.state > 0,
-                            "ssm::Lti: channels = ", sizes_.channels, ", heads = ", sizes_.heads,
-                            " and state = ", sizes_.state, " must be positive");
+        sizes_.check();
         require<ValueError>(sizes_.copies <= 1, "ssm::DssDiagonal: copies = ", sizes_.copies,
                             ", but all channels share one Lambda");
         require<ValueError>(
@@ -281,12 +277,6 @@ private:
         const double slope = options_.poles == DssPoles::exp ? 1.0 : lambda.imag();
         gradient.log_neg_re[n] += static_cast<T>(re * lambda.real());
         gradient.im[n] += static_cast<T>(imaginary * slope);
-    }
-
-    [[nodiscard]] WeightTraits traits(bool trained) const {
-        return {.role = trained ? WeightRole::trained : WeightRole::frozen,
-                .learning_rate = training_.learning_rate,
-                .weight_decay = 0.0};
     }
 
     LtiSizes sizes_;

@@ -86,14 +86,12 @@ public:
         }
     }
 
-    [[nodiscard]] WeightTraits input_traits() const { return traits(options_.training.B); }
+    [[nodiscard]] WeightTraits input_traits() const { return options_.training.traits_of_B(); }
 
     template <class Visitor, class... Banks>
     static void visit_weights(Visitor&& visitor, Banks&... banks) {
-        const Bank& first = [](const Bank& bank, const auto&...) -> const Bank& {
-            return bank;
-        }(banks...);
-        const WeightTraits traits = first.traits(first.options_.training.A);
+        const Bank& first = first_of(banks...);
+        const WeightTraits traits = first.options_.training.traits_of_A();
         visitor("nu_log", traits, banks.nu_log...);
         visitor("theta_log", traits, banks.theta_log...);
         visitor("gamma_log", first.input_traits(), banks.gamma_log...);
@@ -130,11 +128,6 @@ private:
                 result(i, j) = std::complex<double>(re, im) / std::sqrt(inverse_variance);
             }
         return result;
-    }
-    [[nodiscard]] WeightTraits traits(bool trained) const {
-        return {.role = trained ? WeightRole::trained : WeightRole::frozen,
-                .learning_rate = options_.training.learning_rate,
-                .weight_decay = 0.0};
     }
 
     Options options_;

@@ -47,9 +47,7 @@ public:
     Bank(const LtiSizes& sizes, std::size_t kernels, const Timescale&,
          const DynamicsTraining& training, const Options&, Rng& rng)
         : sizes_(sizes), heads_(kernels * sizes.heads), training_(training) {
-        require<ValueError>(sizes.channels > 0 && sizes.heads > 0 && sizes.state > 0,
-                            "ssm::Lti: channels = ", sizes.channels, ", heads = ", sizes.heads,
-                            " and state = ", sizes.state, " must be positive");
+        sizes.check();
         require<ValueError>(sizes.copies == 0 || sizes.copies == sizes.channels,
                             "ssm::MovingAverage: copies = ", sizes.copies,
                             ", but each channel has averages of its own");
@@ -102,12 +100,10 @@ public:
 
     template <class Visitor, class... Banks>
     static void visit_weights(Visitor&& visitor, Banks&... banks) {
-        const Bank& first = [](const Bank& bank, const auto&...) -> const Bank& {
-            return bank;
-        }(banks...);
-        visitor("delta", first.traits(first.training_.A), banks.delta...);
-        visitor("alpha", first.traits(first.training_.A), banks.alpha...);
-        visitor("beta", first.traits(first.training_.B), banks.beta...);
+        const Bank& first = first_of(banks...);
+        visitor("delta", first.training_.traits_of_A(), banks.delta...);
+        visitor("alpha", first.training_.traits_of_A(), banks.alpha...);
+        visitor("beta", first.training_.traits_of_B(), banks.beta...);
         visitor("gamma", WeightTraits{}, banks.gamma...);
     }
 
@@ -131,11 +127,6 @@ private:
         gradient.delta[i] += static_cast<T>(dp * derivative(Transform::sigmoid, number(delta, i)));
         gradient.alpha[i] +=
             static_cast<T>(dalpha * derivative(Transform::sigmoid, number(alpha, i)));
-    }
-    [[nodiscard]] WeightTraits traits(bool trained) const {
-        return {.role = trained ? WeightRole::trained : WeightRole::frozen,
-                .learning_rate = training_.learning_rate,
-                .weight_decay = 0.0};
     }
 
     LtiSizes sizes_;
