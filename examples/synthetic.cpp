@@ -4,7 +4,7 @@
 //   synthetic                          induction heads: one fact among random letters
 //   synthetic --task copying           selective copying: 16 letters among blanks
 //
-// Quick run: --updates 10 --width 16 --length 64 --longest 256 --streams 2
+// Quick run: --updates 250 --width 32 --length 32 --tokens 8 --longest 512 --streams 8
 
 #include <algorithm>
 #include <chrono>
