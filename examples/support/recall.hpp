@@ -38,6 +38,7 @@ public:
             throw std::runtime_error("too few tokens for this task");
     }
 
+    [[nodiscard]] bool copies() const { return name_ == "copying"; }
     [[nodiscard]] const std::string& name() const { return name_; }
     [[nodiscard]] std::size_t tokens() const { return tokens_; }  ///< in the vocabulary
     [[nodiscard]] std::size_t length() const { return length_; }  ///< of a text, with its questions
@@ -64,7 +65,6 @@ public:
     }
 
 private:
-    [[nodiscard]] bool copies() const { return name_ == "copying"; }
     [[nodiscard]] std::int32_t letter(ssm::Rng& rng) const {
         const std::size_t first = copies() ? 1 : 0;
         return static_cast<std::int32_t>(first + rng.below(tokens_ - 1 - first));
