@@ -195,10 +195,11 @@ consteval bool check_streaming() {
 template <class L>
 consteval bool check_trainable() {
     static_assert(check_layer<L>());
-    static_assert(detail::HasCache<L>,
-                  "ssm: this layer cannot be trained (it is for inference alone, as layers are that "
-                  "store their weights in another type than they compute in, or a part of it is): "
-                  "a trainable layer has a Cache and forward(u, y, cache, context) const");
+    static_assert(
+        detail::HasCache<L>,
+        "ssm: this layer cannot be trained (it is for inference alone, as layers are that "
+        "store their weights in another type than they compute in, or a part of it is): "
+        "a trainable layer has a Cache and forward(u, y, cache, context) const");
     static_assert(detail::HasBackward<L>,
                   "ssm: a trainable layer has backward(u, dy, du, cache, gradient, context) const");
     return TrainableLayer<L>;
