@@ -1,5 +1,5 @@
-// Why models of language choose what they remember: the two synthetic tasks of the Mamba paper. Models learn them in
-// texts of 256 tokens and are then asked in texts of up to a million, which they read as streams in constant memory.
+// What models remember, and for how long: the two synthetic tasks of the Mamba paper. Models learn them in texts of
+// 256 tokens and are then asked in texts of up to a million, which they read as streams in constant memory.
 //
 //   synthetic                          induction heads: one fact among random letters
 //   synthetic --task copying           selective copying: 16 letters among blanks
