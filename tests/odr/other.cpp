@@ -1,4 +1,4 @@
-#include <ssm/ssm.hpp>
+#include "backwards.hpp"  // what <ssm/ssm.hpp> includes, in the opposite order
 
 const void* version_of_the_other();
 
