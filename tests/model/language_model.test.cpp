@@ -152,7 +152,7 @@ TEST_CASE(
                    name.ends_with("embeddings.weight")));
             for (std::size_t i = 0; i < weight.size(); ++i)
                 CHECK(static_cast<float>(weight[i]) ==
-                      static_cast<float>(static_cast<Number>(original[i])));
+                      static_cast<float>(static_cast<Number>(static_cast<double>(original[i]))));
         },
         rounded, full);
 
