@@ -30,9 +30,14 @@ inline bool has_rate(const std::string& model) {
     return model == "s4d" || model == "s4" || model == "dss" || model == "s5";
 }
 
+/// Whether the model chooses by its input what it remembers: Mamba and Mamba-2.
+inline bool is_selective(const std::string& model) {
+    return model.starts_with("mamba");
+}
+
 /// The model as it is written in headings.
 inline std::string title(std::string model) {
-    if (model.starts_with("mamba"))
+    if (is_selective(model))
         return model == "mamba" ? "Mamba" : "Mamba-2";
     for (char& letter : model)
         letter = static_cast<char>(std::toupper(static_cast<unsigned char>(letter)));

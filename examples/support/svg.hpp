@@ -58,6 +58,7 @@ private:
     struct Range {
         double low = std::numeric_limits<double>::infinity();
         double high = -low;
+        double step = 1.0;  ///< between ticks; low and high are multiples of it
     };
     /// A round number, 1, 2 or 5 times a power of ten, that fits four to ten times into `width`.
     [[nodiscard]] static double tick_step(double width) {
@@ -81,11 +82,12 @@ private:
                 }
         if (!(range.low < range.high)) {
             const double middle = std::isfinite(range.low) ? range.low : 0.0;
-            range = {middle - 1.0, middle + 1.0};
+            range.low = middle - 1.0;
+            range.high = middle + 1.0;
         }
-        const double step = tick_step(range.high - range.low);
-        range.low = std::floor(range.low / step) * step;
-        range.high = std::ceil(range.high / step) * step;
+        range.step = tick_step(range.high - range.low);
+        range.low = std::floor(range.low / range.step) * range.step;
+        range.high = std::ceil(range.high / range.step) * range.step;
         return range;
     }
     [[nodiscard]] double x_at(double x) const {
@@ -98,11 +100,10 @@ private:
 
     void axes(std::ostringstream& out) const {
         const Range r = range();
-        const double step = tick_step(r.high - r.low);
-        for (double y = r.low; y < r.high + step / 2; y += step)
+        for (double y = r.low; y < r.high + r.step / 2; y += r.step)
             out << "<path d='M" << left << ' ' << y_at(y) << 'H' << right
                 << "' stroke='#dddddd'/>\n<text x='" << left - 6 << "' y='" << y_at(y) + 4
-                << "' text-anchor='end'>" << std::round(y / step) * step << "</text>\n";
+                << "' text-anchor='end'>" << std::round(y / r.step) * r.step << "</text>\n";
         const double x_step = std::max(1.0, tick_step(static_cast<double>(points())));
         for (double x = x_step; x <= static_cast<double>(points()); x += x_step)
             out << "<text x='" << x_at(x) << "' y='" << bottom + 18 << "' text-anchor='middle'>"
