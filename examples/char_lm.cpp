@@ -168,7 +168,7 @@ int train(Model model, const std::string& text, const Settings& settings) {
 std::function<Layer(std::size_t, ssm::Rng)> mixers(const Settings& settings) {
     const Layer::Options options = examples::system(settings.system, {.state = settings.state});
     const std::size_t width = settings.model.width;
-    if (settings.system.starts_with("mamba"))
+    if (examples::is_selective(settings.system))
         return [=](std::size_t, ssm::Rng rng) { return options.make(width, rng); };
     return [=](std::size_t, ssm::Rng rng) {
         const Layer system = options.make(width, rng.split());

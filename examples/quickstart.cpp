@@ -40,8 +40,7 @@ struct Settings {
                                         "pictures of digits")),
           system(
               options.get<std::string>("model", "s4d", "s4d, s4, dss, s5, lru, mamba or mamba2")),
-          is_selective(examples::is_selective(system)),
-          state(options.get<std::size_t>("state", is_selective ? 16 : 32,
+          state(options.get<std::size_t>("state", examples::is_selective(system) ? 16 : 32,
                                          "state size of each channel")),
           model{.classes = 10,
                 .width = options.get<std::size_t>("width", 64, "channels of the model"),
@@ -50,15 +49,15 @@ struct Settings {
                 .system = examples::system(system, {.state = state})},
           epochs(options.get<std::size_t>("epochs", 40, "times through the training pictures")),
           threads(options.get<std::size_t>("threads", 0, "threads, 0 for all")),
-          learning_rate(options.get("rate", is_selective ? 0.005 : 0.01, "learning rate")),
-          target(options.get("target", is_selective ? 0.9 : 0.97,
+          learning_rate(
+              options.get("rate", examples::is_selective(system) ? 0.005 : 0.01, "learning rate")),
+          target(options.get("target", examples::is_selective(system) ? 0.9 : 0.97,
                              "test accuracy below which the program fails")),
           seed(options.get("seed", 1U, "random numbers")) {
         options.done();
     }
 
     std::string data, system;
-    bool is_selective;
     std::size_t state;
     Model::Options model;
     std::size_t epochs, threads;

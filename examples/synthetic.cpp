@@ -18,7 +18,6 @@
 #include <utility>
 #include <vector>
 
-#include <ssm/model/any_layer.hpp>
 #include <ssm/ssm.hpp>
 
 #include "support/figure.hpp"

@@ -239,22 +239,17 @@ BENCHMARK(prompt)
     ->Args({2048, 2})
     ->Unit(benchmark::kMillisecond)
     ->UseRealTime();
-BENCHMARK_TEMPLATE(decode, Full)
-    ->ArgNames({"texts", "threads"})
-    ->Args({1, 1})
-    ->Args({1, 2})
-    ->Args({4, 1})
-    ->Iterations(50)
-    ->Unit(benchmark::kMillisecond)
-    ->UseRealTime();
-BENCHMARK_TEMPLATE(decode, Half)
-    ->ArgNames({"texts", "threads"})
-    ->Args({1, 1})
-    ->Args({1, 2})
-    ->Args({4, 1})
-    ->Iterations(50)
-    ->Unit(benchmark::kMillisecond)
-    ->UseRealTime();
+void texts_and_threads(benchmark::internal::Benchmark* bench) {
+    bench->ArgNames({"texts", "threads"})
+        ->Args({1, 1})
+        ->Args({1, 2})
+        ->Args({4, 1})
+        ->Iterations(50)
+        ->Unit(benchmark::kMillisecond)
+        ->UseRealTime();
+}
+BENCHMARK_TEMPLATE(decode, Full)->Apply(texts_and_threads);
+BENCHMARK_TEMPLATE(decode, Half)->Apply(texts_and_threads);
 BENCHMARK(training_step)
     ->ArgName("threads")
     ->Arg(1)

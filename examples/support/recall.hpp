@@ -11,6 +11,7 @@
 #include <vector>
 
 #include <ssm/core/rng.hpp>
+#include <ssm/train/cross_entropy.hpp>
 #include <ssm/train/source.hpp>
 
 namespace examples {
@@ -24,7 +25,7 @@ namespace examples {
 /// Source  Gu and Dao, arXiv:2312.00752, section 3.1 and appendix E.1
 class RecallTask {
 public:
-    static constexpr std::int32_t no_target = -100;
+    inline static const std::int32_t no_target = ssm::loss::CrossEntropy<float>{}.ignored_label;
 
     /// `letters` are copied; induction has one question alone.
     RecallTask(std::string name, std::size_t tokens, std::size_t length, std::size_t letters)

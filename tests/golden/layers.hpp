@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <initializer_list>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -61,8 +60,7 @@ void set_weights(L& layer, Original&& original) {
 }
 
 /// Throws for a case with options that the runner does not know: it would not understand it.
-inline void check_known(const nlohmann::json& config,
-                        std::initializer_list<std::string_view> known) {
+inline void check_known(const nlohmann::json& config, const std::vector<std::string_view>& known) {
     for (const auto& [key, value] : config.items())
         if (std::find(known.begin(), known.end(), key) == known.end())
             throw std::runtime_error("the runner does not know the option \"" + key + "\"");

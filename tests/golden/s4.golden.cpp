@@ -171,42 +171,7 @@ Sequences through(const std::vector<Stage>& stages, Sequences y) {
 // ---- one case ----------------------------------------------------------------------------------------
 
 void check_options(const nlohmann::json& config) {
-    check_known(config, {"mode",
-                         "activation",
-                         "init",
-                         "H",
-                         "d_state",
-                         "B",
-                         "L",
-                         "l_max",
-                         "state",
-                         "n_ssm",
-                         "channels",
-                         "dt_tie",
-                         "dt_fast",
-                         "dt_transform",
-                         "rates",
-                         "more_L",
-                         "real_transform",
-                         "imag_transform",
-                         "dt_min",
-                         "dt_max",
-                         "block",
-                         "noise",
-                         "B_init",
-                         "transposed",
-                         "bidirectional",
-                         "final_act",
-                         "deterministic",
-                         "real_scale",
-                         "imag_scale",
-                         "rank",
-                         "swap_channels",
-                         "P_scale",
-                         "lengths",
-                         "dense",
-                         "bandlimit",
-                         "disc"});
+    check_family_options(config, {"l_max", "rank", "swap_channels", "P_scale", "lengths", "dense"});
     if (config.at("mode") != "dplr" || config.value("disc", "bilinear") != "bilinear" ||
         config.value("swap_channels", false))
         throw std::runtime_error("the runner knows mode dplr, bilinear, heads not swapped");

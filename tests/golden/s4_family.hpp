@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstddef>
+#include <initializer_list>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <ssm/core/tensor.hpp>
@@ -15,6 +17,43 @@
 namespace ssm_test {
 
 inline constexpr double tolerance = 1e-9;
+
+/// `check_known` for the options of all these cases and those that one runner knows besides.
+inline void check_family_options(const nlohmann::json& config,
+                                 std::initializer_list<std::string_view> own) {
+    std::vector<std::string_view> known = {"mode",
+                                           "activation",
+                                           "init",
+                                           "H",
+                                           "d_state",
+                                           "B",
+                                           "L",
+                                           "state",
+                                           "n_ssm",
+                                           "channels",
+                                           "dt_tie",
+                                           "dt_fast",
+                                           "dt_transform",
+                                           "rates",
+                                           "more_L",
+                                           "real_transform",
+                                           "imag_transform",
+                                           "dt_min",
+                                           "dt_max",
+                                           "block",
+                                           "noise",
+                                           "B_init",
+                                           "transposed",
+                                           "bidirectional",
+                                           "final_act",
+                                           "deterministic",
+                                           "real_scale",
+                                           "imag_scale",
+                                           "bandlimit",
+                                           "disc"};
+    known.insert(known.end(), own);
+    check_known(config, known);
+}
 
 template <class L>
 typename L::Options options_of(const nlohmann::json& config) {

@@ -1,7 +1,6 @@
 // Numbers of the released S4 code for its diagonal layers: the convolution layer alone, with its activation,
 // inside its block, the small standalone S4D, and bare kernels.
 
-#include <algorithm>
 #include <complex>
 #include <cstddef>
 #include <string>
@@ -42,37 +41,7 @@ typename L::Options diagonal_options(const nlohmann::json& config) {
 }
 
 void check_options(const nlohmann::json& config) {
-    check_known(config, {"mode",
-                         "activation",
-                         "init",
-                         "disc",
-                         "H",
-                         "d_state",
-                         "B",
-                         "L",
-                         "state",
-                         "n_ssm",
-                         "channels",
-                         "dt_tie",
-                         "dt_fast",
-                         "dt_transform",
-                         "rates",
-                         "more_L",
-                         "is_real",
-                         "bandlimit",
-                         "real_transform",
-                         "imag_transform",
-                         "dt_min",
-                         "dt_max",
-                         "block",
-                         "noise",
-                         "B_init",
-                         "transposed",
-                         "bidirectional",
-                         "final_act",
-                         "deterministic",
-                         "real_scale",
-                         "imag_scale"});
+    check_family_options(config, {"is_real"});
     if (config.at("mode") != "diag" ||
         (config.contains("final_act") && config.at("final_act") != "glu"))
         throw std::runtime_error("the runner knows mode diag with final activation glu only");

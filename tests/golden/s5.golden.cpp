@@ -1,6 +1,5 @@
 // Numbers of the S5 authors' code and of its PyTorch port: initialisation, layers, states, residual layers, models.
 
-#include <algorithm>
 #include <cmath>
 #include <complex>
 #include <cstddef>
@@ -114,14 +113,11 @@ void check_init(GoldenCase& golden, GoldenReport& report) {
 
 // ---- layers --------------------------------------------------------------------------------------
 
-void check_known(const nlohmann::json& config) {
-    static const std::vector<std::string> known = {
-        "blocks", "C_init", "disc",   "conj",  "bidir",  "H",       "P",
-        "B",      "L",      "clip",   "scale", "act",    "prenorm", "batchnorm",
-        "din",    "out",    "layers", "mode",  "padded", "bc",      "liquid"};
-    for (const auto& [key, value] : config.items())
-        if (std::find(known.begin(), known.end(), key) == known.end())
-            throw std::runtime_error("the runner does not know the option \"" + key + "\"");
+void check_options(const nlohmann::json& config) {
+    ssm_test::check_known(config,
+                          {"blocks", "C_init", "disc",   "conj",  "bidir",  "H",       "P",
+                           "B",      "L",      "clip",   "scale", "act",    "prenorm", "batchnorm",
+                           "din",    "out",    "layers", "mode",  "padded", "bc",      "liquid"});
     if (config.value("bc", "dense") != "dense")
         throw std::runtime_error("the runner knows bc dense only");
 }
@@ -223,7 +219,7 @@ void check_surroundings(GoldenCase& golden, GoldenReport& report, bool model) {
 void run_case(GoldenCase& golden, GoldenReport& report) {
     if (golden.name.starts_with("init"))
         return check_init(golden, report);
-    check_known(golden.config);
+    check_options(golden.config);
     if (golden.name.starts_with("jax_layer") || golden.name.starts_with("jax_model"))
         return check_surroundings(golden, report, golden.name.starts_with("jax_model"));
     if (golden.config.at("disc") == "zoh")

@@ -1,9 +1,7 @@
 // Numbers of Mamba-2's state space dual scan: output, final states and all gradients.
 
-#include <algorithm>
 #include <cstddef>
 #include <limits>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -11,6 +9,7 @@
 #include <ssm/layer/detail/gated_row.hpp>
 #include <ssm/scan/ssd.hpp>
 
+#include "golden/layers.hpp"
 #include "support/catch.hpp"
 #include "support/golden.hpp"
 
@@ -21,15 +20,6 @@ using ssm_test::GoldenReport;
 using ssm_test::GoldenTensor;
 
 constexpr double tolerance = 1e-9;
-
-/// Options that this runner knows; another one is a case it does not understand.
-void check_known(const nlohmann::json& config) {
-    static const std::vector<std::string> known = {
-        "B", "L", "H", "P", "N", "G", "chunk", "D", "z", "bias", "softplus", "init", "dt_limit"};
-    for (const auto& [key, value] : config.items())
-        if (std::find(known.begin(), known.end(), key) == known.end())
-            throw std::runtime_error("the runner does not know the option \"" + key + "\"");
-}
 
 /// (B, H, P, N) states as (B, H, N, P) and the other way round.
 std::vector<double> transposed(const std::vector<double>& states, std::size_t rows,
@@ -58,7 +48,8 @@ struct Sizes {
 };
 
 void check_case(GoldenCase& golden, GoldenReport& report) {
-    check_known(golden.config);
+    ssm_test::check_known(golden.config, {"B", "L", "H", "P", "N", "G", "chunk", "D", "z", "bias",
+                                          "softplus", "init", "dt_limit"});
     const Sizes size(golden.config);
     const auto optional = [&](const std::string& name) {
         return golden.has(name) ? golden.tensor(name).values : std::vector<double>();
