@@ -7,84 +7,18 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <type_traits>
 
 #include <ssm/core/error.hpp>
-#include <ssm/core/rng.hpp>
+#include <ssm/io/detail/hugging_face_mixer.hpp>
 #include <ssm/io/detail/quoted.hpp>
 #include <ssm/io/hugging_face_config.hpp>
 #include <ssm/io/load.hpp>
 #include <ssm/io/safetensors.hpp>
-#include <ssm/io/stored_as.hpp>
-#include <ssm/layer/mamba.hpp>
-#include <ssm/layer/mamba2.hpp>
 #include <ssm/model/language_model.hpp>
 
 namespace ssm {
 
 namespace detail {
-
-/// A layer of published language models: how its options and shapes follow from a config.json.
-template <class Mixer>
-struct HuggingFaceMixer;
-
-template <class T, class Stored>
-struct HuggingFaceMixer<Mamba<T, Stored>> {
-    static bool reads(ModelFamily family) { return family != ModelFamily::mamba2; }
-    static MambaOptions options(const HuggingFaceConfig& config) {
-        return {
-            .channels = config.model.width,
-            .state = config.state,
-            .width = config.conv_width,
-            .inner = config.inner,
-            .rank = config.rank,
-            .bias = config.bias,
-            .conv_bias = config.conv_bias,
-            .norm = config.family == ModelFamily::falcon_mamba ? MambaNorm::plain : MambaNorm::none,
-            .epsilon = config.mixer_epsilon};
-    }
-    /// Whether the file has the axes of a weight in the other order.
-    static bool is_transposed(std::string_view name) {
-        return name.ends_with(".mixer.A_log") || name.ends_with(".mixer.conv1d.weight");
-    }
-    /// Calls `require(name, shape)` for tensors from which the size of all others follows.
-    template <class Require>
-    static void require_shapes(const HuggingFaceConfig& c, Require&& require) {
-        require("in_proj.weight", {2 * c.inner, c.model.width});
-        require("x_proj.weight", {c.rank + 2 * c.state, c.inner});
-        require("conv1d.weight", {c.inner, 1, c.conv_width});
-        require("A_log", {c.inner, c.state});
-    }
-};
-
-template <class T, class Stored>
-struct HuggingFaceMixer<Mamba2<T, Stored>> {
-    static bool reads(ModelFamily family) { return family == ModelFamily::mamba2; }
-    static Mamba2Options options(const HuggingFaceConfig& config) {
-        return {.channels = config.model.width,
-                .state = config.state,
-                .head_channels = config.head_width,
-                .groups = config.groups,
-                .width = config.conv_width,
-                .inner = config.inner,
-                .bias = config.bias,
-                .conv_bias = config.conv_bias,
-                .norm_groups = config.norm_groups,
-                .epsilon = config.model.epsilon,
-                .dt_lowest = config.dt_least,
-                .dt_highest = config.dt_most};
-    }
-    static bool is_transposed(std::string_view name) {
-        return name.ends_with(".mixer.conv1d.weight");
-    }
-    template <class Require>
-    static void require_shapes(const HuggingFaceConfig& c, Require&& require) {
-        const std::size_t convolved = c.inner + 2 * c.groups * c.state;
-        require("in_proj.weight", {c.inner + convolved + c.heads, c.model.width});
-        require("conv1d.weight", {convolved, 1, c.conv_width});
-        require("A_log", {c.heads});
-    }
-};
 
 /// Refuses a file before memory for a model that it does not hold is taken.
 template <class Mixer>
@@ -135,9 +69,9 @@ inline void check_tied_head(const Safetensors& file, const std::string& embeddin
 /// Memory    the model's; the files are mapped
 template <class Mixer>
 [[nodiscard]] LanguageModel<Mixer> load_hugging_face(const std::filesystem::path& folder) {
-    using Names = detail::HuggingFaceMixer<Mixer>;
+    using Layer = detail::HuggingFaceMixer<Mixer>;
     const HuggingFaceConfig config = read_hugging_face_config(folder);
-    require<FileError>(Names::reads(config.family), "ssm::load_hugging_face: ",
+    require<FileError>(Layer::reads(config.family), "ssm::load_hugging_face: ",
                        detail::Quoted{(folder / "config.json").string()},
                        " is of a model with another layer than the one asked for");
     const std::filesystem::path index = folder / "model.safetensors.index.json";
@@ -151,13 +85,10 @@ template <class Mixer>
     if (has_copy)
         detail::check_tied_head(file, embedding);
 
-    LanguageModel<Mixer> model(config.model, Names::options(config));
-    LoadOptions options{.allow_unexpected = true, .ignore_unit_axes = true};
-    options.stored_as = [&embedding](std::string_view name) {
-        const StoredAs own{std::string(name)};
-        if (name.starts_with("backbone.embeddings."))
-            return StoredAs(embedding);
-        return Names::is_transposed(name) ? own.transposed() : own;
+    LanguageModel<Mixer> model(config.model, Layer::options(config));
+    LoadOptions options{.allow_unexpected = true};
+    options.stored_as = [&embedding](std::string_view weight) {
+        return Layer::stored_as(weight, embedding);
     };
     for (const std::string& name : load(model, file, options).unexpected)
         require<FileError>(has_copy && name == "lm_head.weight",

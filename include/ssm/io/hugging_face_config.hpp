@@ -1,10 +1,12 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <limits>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -15,7 +17,7 @@
 
 namespace ssm {
 
-/// Published kinds of language models that can be read.
+/// Published kinds of language models that can be read and written.
 enum class ModelFamily { mamba, falcon_mamba, mamba2 };
 
 /// What the config.json of a model's folder says.
@@ -36,6 +38,8 @@ struct HuggingFaceConfig {
     double dt_least = 0.0;        ///< Mamba-2: limits of the time step
     double dt_most = std::numeric_limits<double>::infinity();
     std::vector<std::int32_t> stops{};  ///< tokens that end a text
+
+    friend bool operator==(const HuggingFaceConfig&, const HuggingFaceConfig&) = default;
 };
 
 namespace detail {
@@ -92,37 +96,63 @@ inline void read_heads(const JsonField& config, HuggingFaceConfig& result) {
         config.fail("num_heads = ", result.heads, " is no multiple of n_groups = ", result.groups);
 }
 
+/// Calls `key(name, value, missing)` for all keys of the transformers library that are just a value of the config, be
+/// they read or written; `missing` is what one stands for that is not there.
+template <class Key, class Config>
+void visit_transformers_keys(Key&& key, Config& config) {
+    const bool is_second = config.family == ModelFamily::mamba2;
+    const auto either = [is_second](std::size_t first, std::size_t second) {
+        return is_second ? second : first;
+    };
+    key("vocab_size", config.model.tokens, either(50280, 32768));
+    key("hidden_size", config.model.width, either(768, 4096));
+    key("num_hidden_layers", config.model.depth, either(32, 64));
+    key("tie_word_embeddings", config.model.tied, !is_second);
+    key("layer_norm_epsilon", config.model.epsilon, 1e-5);
+    key("state_size", config.state, either(16, 128));
+    key("conv_kernel", config.conv_width, std::size_t{4});
+    key("use_bias", config.bias, config.family == ModelFamily::mamba);
+    key("use_conv_bias", config.conv_bias, true);
+    if (is_second) {
+        key("num_heads", config.heads, std::size_t{128});
+        key("head_dim", config.head_width, std::size_t{64});
+        key("n_groups", config.groups, std::size_t{8});
+    }
+    if (config.family == ModelFamily::falcon_mamba)
+        key("mixer_rms_eps", config.mixer_epsilon, 1e-6);
+}
+
+/// Reads such keys.
+struct KeyReader {
+    const JsonField& config;
+    void operator()(const char* name, std::size_t& value, std::size_t missing) const {
+        value = config[name].size_of(missing);
+    }
+    void operator()(const char* name, bool& value, bool missing) const {
+        value = config[name].flag(missing);
+    }
+    void operator()(const char* name, double& value, double missing) const {
+        value = config[name].real(missing);
+    }
+};
+
 /// Keys of the transformers library.
 [[nodiscard]] inline HuggingFaceConfig read_transformers(const JsonField& config,
                                                          ModelFamily family) {
-    const bool is_second = family == ModelFamily::mamba2;
     HuggingFaceConfig result;
     result.family = family;
-    const std::size_t width = config["hidden_size"].size_of(is_second ? 4096 : 768);
-    result.model = {.tokens = config["vocab_size"].size_of(is_second ? 32768 : 50280),
-                    .width = width,
-                    .depth = config["num_hidden_layers"].size_of(is_second ? 64 : 32),
-                    .tied = config["tie_word_embeddings"].flag(!is_second),
-                    .epsilon = config["layer_norm_epsilon"].real(1e-5)};
-    result.state = config["state_size"].size_of(is_second ? 128 : 16);
-    result.conv_width = config["conv_kernel"].size_of(4);
-    result.bias = config["use_bias"].flag(family == ModelFamily::mamba);
-    result.conv_bias = config["use_conv_bias"].flag(true);
-    result.inner = inner_of(config["expand"], width);
+    visit_transformers_keys(KeyReader{config}, result);
+    result.inner = inner_of(config["expand"], result.model.width);
     require_silu(config);
     if (config["quantization_config"].is_given())
         config["quantization_config"].fail("is given, but quantised weights are not supported");
-    if (is_second) {
-        result.heads = config["num_heads"].size_of(128);
-        result.head_width = config["head_dim"].size_of(64);
-        result.groups = config["n_groups"].size_of(8);
+    if (family == ModelFamily::mamba2) {
         require_flag(config, "rms_norm", true);
         read_dt_limit(config["time_step_limit"], result);
         read_heads(config, result);
     } else {
         result.inner = config["intermediate_size"].size_of(result.inner);
-        result.rank = rank_of(config["time_step_rank"], width);
-        result.mixer_epsilon = config["mixer_rms_eps"].real(1e-6);
+        result.rank = rank_of(config["time_step_rank"], result.model.width);
     }
     return result;
 }
@@ -170,6 +200,30 @@ inline void read_heads(const JsonField& config, HuggingFaceConfig& result) {
     return result;
 }
 
+/// The `model_type` of a family and the class that reads it, in the order of the families.
+struct FamilyNames {
+    ModelFamily family;
+    std::string_view type;
+    std::string_view architecture;
+};
+inline constexpr std::array family_names{
+    FamilyNames{ModelFamily::mamba, "mamba", "MambaForCausalLM"},
+    FamilyNames{ModelFamily::falcon_mamba, "falcon_mamba", "FalconMambaForCausalLM"},
+    FamilyNames{ModelFamily::mamba2, "mamba2", "Mamba2ForCausalLM"}};
+
+[[nodiscard]] constexpr const FamilyNames& names_of(ModelFamily family) noexcept {
+    return family_names[static_cast<std::size_t>(family)];
+}
+
+[[nodiscard]] inline ModelFamily family_of(const JsonField& type) {
+    const std::string name = type.text();
+    for (const FamilyNames& family : family_names)
+        if (family.type == name)
+            return family.family;
+    type.fail("is ", Quoted{name},
+              "; supported are mamba, falcon_mamba and mamba2 (no hybrids with attention)");
+}
+
 /// Tokens that end a text: one, several, or none.
 [[nodiscard]] inline std::vector<std::int32_t> read_stops(const JsonField& eos) {
     std::vector<std::int32_t> stops;
@@ -202,15 +256,8 @@ inline void read_heads(const JsonField& config, HuggingFaceConfig& result) {
     HuggingFaceConfig result;
     if (!type.is_given() && config["d_model"].is_given())
         result = detail::read_original(config);
-    else if (const std::string name = type.text(); name == "mamba")
-        result = detail::read_transformers(config, ModelFamily::mamba);
-    else if (name == "falcon_mamba")
-        result = detail::read_transformers(config, ModelFamily::falcon_mamba);
-    else if (name == "mamba2")
-        result = detail::read_transformers(config, ModelFamily::mamba2);
     else
-        type.fail("is ", detail::Quoted{name},
-                  "; supported are mamba, falcon_mamba and mamba2 (no hybrids with attention)");
+        result = detail::read_transformers(config, detail::family_of(type));
     result.stops = detail::read_stops(config["eos_token_id"]);
     if (const auto generation = folder / "generation_config.json";
         std::filesystem::exists(generation)) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -18,6 +19,7 @@ namespace ssm {
 ///   StoredAs("seq.kernel").transposed()                      (in, out) for a weight (out, in)
 ///   StoredAs::parts({"out1.kernel", "out2.kernel"}, 0)       one below the other
 ///   StoredAs::stacked({"B_re", "B_im"}, 2)                   (P, H) each, for a weight (P, H, 2)
+///   StoredAs("conv.weight").with_unit_axis(1)                (H, 1, width) for a weight (H, width)
 ///
 /// Parts are equally large pieces of the weight along one axis, in order; stacked ones are slices of size 1 whose
 /// axis is left out. An empty list of names leaves the weight as it is.
@@ -45,11 +47,19 @@ struct StoredAs {
         result.is_transposed = true;
         return result;
     }
+    /// The same with an axis of size 1 more in the file, which is this one of the shape there.
+    [[nodiscard]] StoredAs with_unit_axis(std::size_t at) const {
+        StoredAs result = *this;
+        result.unit_axis = at;
+        return result;
+    }
 
     std::vector<std::string> names;  ///< of the parts, in order
     std::size_t axis = 0;            ///< of the weight, along which parts follow each other
     bool is_stacked = false;         ///< parts lack that axis
     bool is_transposed = false;      ///< parts have two axes, and they are swapped
+    std::optional<std::size_t>
+        unit_axis{};  ///< of the shape in the file, of size 1; the weight lacks it
 };
 
 namespace detail {
@@ -81,12 +91,19 @@ public:
         outer_ = inner_ == 0 ? 0 : extents.size() / (inner_ * count_);
         require<ValueError>(!swaps_ || shape_.size() == 2, "ssm::StoredAs: parts of ",
                             shape_.size(), " axes are not transposed, only those of 2");
-        if (swaps_)
+        if (swaps_) {
             std::swap(shape_[0], shape_[1]);
+            columns_ = shape_[0];
+        }
+        if (stored.unit_axis) {
+            require<ValueError>(*stored.unit_axis <= shape_.size(), "ssm::StoredAs: parts of ",
+                                shape_.size(), " axes have no place for axis ", *stored.unit_axis);
+            shape_.insert(shape_.begin() + static_cast<std::ptrdiff_t>(*stored.unit_axis), 1);
+        }
     }
 
     [[nodiscard]] std::size_t count() const noexcept { return count_; }
-    /// Whether the file has the weight as it is.
+    /// Whether the file has the numbers in the weight's order.
     [[nodiscard]] bool is_plain() const noexcept { return count_ == 1 && !swaps_; }
     /// Shape of a part in the file.
     [[nodiscard]] const std::vector<std::size_t>& shape() const noexcept { return shape_; }
@@ -105,8 +122,7 @@ public:
 private:
     /// Number i of the part, row-major in the weight's order, in the order of the file.
     [[nodiscard]] std::size_t in_file(std::size_t i) const noexcept {
-        const std::size_t columns = shape_[0];
-        return i % columns * shape_[1] + i / columns;
+        return i % columns_ * (size() / columns_) + i / columns_;
     }
 
     std::size_t count_;
@@ -114,6 +130,7 @@ private:
     std::vector<std::size_t> shape_;
     std::size_t inner_ = 1;  ///< numbers of a part that follow each other
     std::size_t outer_ = 0;
+    std::size_t columns_ = 0;  ///< of a part in the weight's order, when they are swapped
 };
 
 }  // namespace detail

@@ -41,6 +41,8 @@ struct LanguageModelOptions {
     bool tied = true;        ///< the head is the embedding
     double epsilon = 1e-5;   ///< of the norms
     double dropout = 0.0;    ///< of each layer's branch, in training
+
+    friend bool operator==(const LanguageModelOptions&, const LanguageModelOptions&) = default;
 };
 
 namespace detail {

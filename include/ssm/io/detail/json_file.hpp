@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -10,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include <ssm/core/error.hpp>
+#include <ssm/io/detail/atomic_file.hpp>
 #include <ssm/io/detail/quoted.hpp>
 #include <ssm/io/mapped_file.hpp>
 
@@ -135,6 +137,19 @@ private:
         }
     }
     return result;
+}
+
+/// Writes a JSON file, complete or not at all. A text "Infinity" becomes the bare word that Python reads as a number.
+///
+/// Errors    FileError when it cannot be written; the old file is then as it was
+inline void write_json(const std::filesystem::path& path, const nlohmann::json& root) {
+    constexpr std::string_view quoted = "\"Infinity\"";
+    std::string text = root.dump(2) + "\n";
+    for (std::size_t at = 0; (at = text.find(quoted, at)) != text.npos;)
+        text.replace(at, quoted.size(), "Infinity");
+    AtomicFile file(path);
+    file.write(std::as_bytes(std::span(text)));
+    file.commit();
 }
 
 /// A JSON file in memory.
