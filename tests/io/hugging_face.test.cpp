@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include <ssm/core/rng.hpp>
+#include <ssm/io/hugging_face_writer.hpp>
 #include <ssm/io/safetensors.hpp>
 #include <ssm/io/safetensors_writer.hpp>
 
@@ -232,4 +233,119 @@ TEST_CASE("a config with any byte changed is read or refused, nothing else") {
             CHECK(std::string(error.what()).size() > 10);
         }
     }
+}
+
+TEST_CASE("a saved model is the same again, in one file and in shards, over each other") {
+    const auto model = load_hugging_face<Mamba<float>>(golden);
+    const TemporaryFolder folder;
+    const auto index = folder / "model.safetensors.index.json";
+    const auto is_same = [&] {
+        return are_equal(model, load_hugging_face<Mamba<float>>(folder.path()));
+    };
+    save_hugging_face(model, folder / "new" / "folder", {.stops = {3, 4}});
+    CHECK(are_equal(model, load_hugging_face<Mamba<float>>(folder / "new" / "folder")));
+    CHECK(read_hugging_face_config(folder / "new" / "folder").stops ==
+          std::vector<std::int32_t>{3, 4});
+
+    save_hugging_face(model, folder.path());
+    CHECK((is_same() && !std::filesystem::exists(index)));
+    CHECK(read_hugging_face_config(folder.path()).stops.empty());
+
+    constexpr std::size_t most = 40000;
+    save_hugging_face(model, folder.path(), {.shard_bytes = most});
+    CHECK((is_same() && !std::filesystem::exists(folder / "model.safetensors")));
+    const json written = json::parse(ssm_test::read_file(index));
+    CHECK(written["metadata"]["total_size"] == 4 * parameter_count(model));
+    std::size_t bytes = 0;
+    for (const char* file : {"model-00001-of-00003.safetensors", "model-00002-of-00003.safetensors",
+                             "model-00003-of-00003.safetensors"}) {
+        std::size_t size = 0;
+        const Safetensors shard(folder / file);
+        for (const auto& [name, entry] : shard.entries())
+            size += entry.bytes.size();
+        CHECK(size <= most);
+        bytes += size;
+    }
+    CHECK(bytes == 4 * parameter_count(model));
+
+    save_hugging_face(model, folder.path(), {.dtype = Dtype::f16});
+    CHECK(!std::filesystem::exists(index));
+    CHECK(config_of(folder.path())["torch_dtype"] == "float16");
+    CHECK(Safetensors(folder / "model.safetensors").entry("backbone.norm_f.weight").dtype ==
+          Dtype::f16);
+}
+
+TEST_CASE("padding of the vocabulary is saved as a part of it") {
+    LanguageModel<Mamba<float>> model(
+        {.tokens = 13, .width = 8, .depth = 1, .pad_to = 8, .tied = false},
+        {.state = 4, .inner = 12, .rank = 3, .norm = MambaNorm::plain});
+    const TemporaryFolder folder;
+    save_hugging_face(model, folder.path());
+    const HuggingFaceConfig config = read_hugging_face_config(folder.path());
+    CHECK((config.family == ModelFamily::falcon_mamba && config.model.tokens == 16));
+    CHECK((config.inner == 12 && config.rank == 3 && !config.model.tied));
+    CHECK(are_equal(model, load_hugging_face<Mamba<float>>(folder.path())));
+}
+
+TEST_CASE("a config that is written is read as it was") {
+    const TemporaryFolder folder;
+    HuggingFaceConfig config;
+    config.family = ModelFamily::mamba2;
+    config.model = {.tokens = 24, .width = 8, .depth = 3, .tied = false, .epsilon = 0.1};
+    config.state = 5;
+    config.conv_width = 2;
+    config.inner = 16;
+    config.heads = 4;
+    config.head_width = 4;
+    config.groups = 2;
+    config.bias = true;
+    config.conv_bias = false;
+    config.stops = {7};
+    for (const double most : {std::numeric_limits<double>::infinity(), 0.75})
+        for (const double least : {0.0, 0.1}) {
+            config.dt_least = least;
+            config.dt_most = most;
+            write_hugging_face_config(folder.path(), config, Dtype::bf16);
+            CHECK(read_hugging_face_config(folder.path()) == config);
+        }
+    CHECK(folder.size() == 2);
+}
+
+TEST_CASE(
+    "what cannot be said in config.json, or written, is an error that leaves files as they were") {
+    const TemporaryFolder folder;
+    const LanguageModelOptions sizes{.tokens = 5, .width = 8, .depth = 2};
+    const auto refused = [&](const auto& model, const SaveHuggingFaceOptions& options = {}) {
+        return message_of<ValueError>([&] { save_hugging_face(model, folder.path(), options); });
+    };
+    using First = LanguageModel<Mamba<float>>;
+    using Second = LanguageModel<Mamba2<float>>;
+    CHECK(has(refused(First(sizes, {.norm = MambaNorm::learned})), "learned norms"));
+    First mixed(sizes, [](std::size_t i, Rng rng) {
+        return Mamba<float>({.channels = 8, .state = 3 + i}, rng);
+    });
+    CHECK(has(refused(mixed), "differ in more than their weights"));
+    CHECK(has(refused(First(sizes, {}), {.dtype = Dtype::f8_e4m3}), "F8_E4M3"));
+    const auto second = [&](const char* message, const Mamba2Options& options) {
+        CHECK(has(refused(Second(sizes, options)), message));
+    };
+    second("in 2 groups", {.head_channels = 4, .norm_groups = 2});
+    second("the gate", {.head_channels = 4, .norm = false});
+    second("epsilon", {.head_channels = 4, .epsilon = 1e-3});
+    second("no multiple of 8", {.head_channels = 4, .inner = 12});
+    second("8 of 16", {.head_channels = 4, .ssm_channels = 8});
+    second("D has a number", {.head_channels = 4, .D_per_channel = true});
+    second("initial states", {.head_channels = 4, .learns_init_state = true});
+    CHECK(folder.size() == 0);
+
+    const First model(sizes, {});
+    write_file(folder / "file", "");
+    const auto saved_to = [&](const std::filesystem::path& path) {
+        return message_of([&] { save_hugging_face(model, path); });
+    };
+    CHECK(has(saved_to(folder / "file"), "file\""));
+    CHECK(has(saved_to(folder / "file" / "folder"), "cannot be made"));
+    std::filesystem::create_directories(folder / "taken" / "model.safetensors");
+    CHECK(has(saved_to(folder / "taken"), "model.safetensors\" is not a regular file"));
+    CHECK(!std::filesystem::exists(folder / "taken" / "config.json"));
 }
