@@ -1,10 +1,11 @@
 // Trains a language model of characters (bytes) on a text file, with layers of Mamba or of another --model;
 // validates on the last tenth of the text, shows what the model would write, saves after each epoch and resumes
-// from there.
+// from there. --export writes a Mamba or Mamba-2 model as a folder that `generate` and Hugging Face transformers read.
 //
-//   char_lm --text tinyshakespeare.txt
+//   char_lm --text tinyshakespeare.txt --export shakespeare
+//   generate shakespeare "ROMEO:" --temperature 0.8
 //
-// Quick run: --epochs 2 --width 16 --depth 1 --length 32
+// Quick run: --epochs 2 --width 16 --depth 1 --length 32 --export folder
 
 #include <cstddef>
 #include <cstdint>
@@ -13,11 +14,14 @@
 #include <filesystem>
 #include <functional>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include <ssm/core/parallel.hpp>
 #include <ssm/io/checkpoint.hpp>
+#include <ssm/io/hugging_face_writer.hpp>
+#include <ssm/io/tokenizer_writer.hpp>
 #include <ssm/model/any_layer.hpp>
 #include <ssm/model/generate.hpp>
 #include <ssm/model/language_model.hpp>
@@ -56,6 +60,7 @@ struct Settings {
           sample(options.get<std::size_t>("sample", 300, "characters of a sample")),
           prompt(options.get<std::string>("prompt", "\n", "how samples begin")),
           out(options.get<std::string>("out", "char_lm", "names of the files that are written")),
+          folder(options.get<std::string>("export", "", "folder for the model; none: not written")),
           threads(options.get<std::size_t>("threads", 0, "threads, 0 for all")),
           seed(options.get("seed", 1U, "random numbers")) {
         options.done();
@@ -66,7 +71,7 @@ struct Settings {
     std::size_t state, length, batch, epochs;
     double rate, decay, temperature;
     std::size_t sample;
-    std::string prompt, out;
+    std::string prompt, out, folder;
     std::size_t threads;
     unsigned seed;
 };
@@ -161,6 +166,11 @@ int train(Model model, const std::string& text, const Settings& settings) {
             .add({"validation", validation_losses})
             .save(settings.out + ".svg"))
         std::printf("curve: %s.svg, model and optimiser: %s\n", settings.out.c_str(), path.c_str());
+    if (!settings.folder.empty()) {
+        ssm::save_hugging_face(model, settings.folder);
+        ssm::save_byte_tokenizer(settings.folder, alphabet.letters());
+        std::printf("folder: %s\n", settings.folder.c_str());
+    }
     return 0;
 }
 
@@ -180,6 +190,8 @@ int run(Settings settings) {
     ssm::set_threads(settings.threads);
     const std::string text =
         settings.text.empty() ? examples::sums(4000) : examples::read_text(settings.text);
+    if (!settings.folder.empty() && !examples::is_selective(settings.system))
+        throw std::runtime_error("--export is for mamba and mamba2");
     settings.model.tokens = examples::Alphabet(text).size();
     return train(Model(settings.model, mixers(settings), ssm::Rng(settings.seed)), text, settings);
 }

@@ -30,6 +30,7 @@ public:
     [[nodiscard]] char letter(std::int32_t number) const {
         return letters_.at(static_cast<std::size_t>(number));
     }
+    [[nodiscard]] const std::string& letters() const { return letters_; }
     [[nodiscard]] std::vector<std::int32_t> encode(const std::string& text) const {
         std::vector<std::int32_t> numbers;
         for (const char c : text) {

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include <ssm/core/rng.hpp>
+#include <ssm/io/tokenizer_writer.hpp>
 
 #include "support/catch.hpp"
 #include "support/safetensors_bytes.hpp"
@@ -276,4 +277,23 @@ TEST_CASE(
             CHECK(std::string(error.what()).size() > 10);
         }
     }
+}
+
+TEST_CASE("a saved alphabet is read as a tokenizer of single bytes") {
+    const ssm_test::TemporaryFolder folder;
+    const std::string letters = "b a\n\"\\\xC3\xA9'I";
+    ssm::save_byte_tokenizer(folder.path(), letters);
+    const Tokenizer tokenizer(folder / "tokenizer.json");
+    CHECK(tokenizer.size() == letters.size());
+    CHECK(tokenizer.encode("  ab\n\"\xC3\xA9 I'I\\") ==
+          Tokens{1, 1, 2, 0, 3, 4, 6, 7, 1, 9, 8, 9, 5});
+    CHECK(tokenizer.bytes(6) == "\xC3");
+    CHECK(has(message_of<ValueError>([&] { ssm::save_byte_tokenizer(folder.path(), "aba"); }),
+              "letter 2"));
+    std::string all(256, '\0');
+    for (std::size_t byte = 0; byte < all.size(); ++byte)
+        all[byte] = static_cast<char>(byte);
+    ssm::save_byte_tokenizer(folder.path(), all);
+    const std::string text = "caf\xC3\xA9 \x01\x7F\n";
+    CHECK(Tokenizer(folder / "tokenizer.json").encode(text) == ssm::ByteTokenizer().encode(text));
 }
