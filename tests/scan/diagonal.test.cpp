@@ -17,6 +17,7 @@
 #include "reference/diagonal.hpp"
 #include "support/allocation_counter.hpp"
 #include "support/catch.hpp"
+#include "support/message.hpp"
 
 using ssm::Batch;
 using ssm::Context;
@@ -305,7 +306,9 @@ TEST_CASE("arguments of the wrong shape are refused", "[diagonal]") {
     CHECK_THROWS_AS(system.forward(wide, problem.skip, y, state, workspace), ssm::ShapeError);
     CHECK_THROWS_AS(system.forward(problem.u, problem.skip, narrow, state, workspace),
                     ssm::ShapeError);
-    CHECK_THROWS_AS(system.forward(problem.u, problem.skip, y, other, workspace), ssm::ShapeError);
+    CHECK(ssm_test::message_of<ssm::ShapeError>([&] {
+              system.forward(problem.u, problem.skip, y, other, workspace);
+          }) == "ssm::DiagonalSystem: the state has shape (3, 4, 3, 2), expected (2, 4, 3, 2)");
     CHECK_THROWS_AS(system.forward(problem.u, skip, y, state, workspace), ssm::ShapeError);
     CHECK_THROWS_AS(DiagonalSystem<float>(Modes({4, 0, 1})), ssm::ShapeError);
 }

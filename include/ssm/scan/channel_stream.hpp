@@ -10,6 +10,7 @@
 #include <ssm/core/context.hpp>
 #include <ssm/core/padding.hpp>
 #include <ssm/core/parallel.hpp>
+#include <ssm/core/tensor.hpp>
 #include <ssm/scan/check.hpp>
 
 namespace ssm {
@@ -42,9 +43,14 @@ public:
         shape_ = shape;
         data_.assign(batch * shape.channels * shape.state, T(0));
     }
+    [[nodiscard]] Extents extents() const { return extents_of(shape_, batch_); }
+    /// Those of `batch` streams through systems of this shape.
+    [[nodiscard]] static Extents extents_of(const ChannelShape& shape, std::size_t batch) {
+        return {batch, shape.channels, shape.state};
+    }
     /// Whether this state is one of `batch` streams through systems of this shape.
     [[nodiscard]] bool fits(const ChannelShape& shape, std::size_t batch) const noexcept {
-        return batch_ == batch && shape_ == shape;
+        return batch_ == batch && shape_.channels == shape.channels && shape_.state == shape.state;
     }
     friend bool operator==(const ChannelState&, const ChannelState&) = default;
 

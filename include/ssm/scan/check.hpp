@@ -23,8 +23,9 @@ void check_stream(const char* what, const SystemShape& shape, BatchView<const T>
                         Shape{u.batch(), u.length(), outputs});
     require<ShapeError>(skip == 0 || skip == outputs, what, ": D has ", skip, " numbers, expected ",
                         outputs);
-    require<ShapeError>(state.fits(shape, u.batch()), what, ": the state, one of ", state.batch(),
-                        " streams, is not one of ", u.batch(), " streams of this system");
+    if (!state.fits(shape, u.batch()))
+        raise<ShapeError>(what, ": the state has shape ", state.extents(), ", expected ",
+                          State::extents_of(shape, u.batch()));
     context.check(u.shape());
 }
 

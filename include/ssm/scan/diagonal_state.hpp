@@ -64,6 +64,10 @@ public:
     }
 
     [[nodiscard]] Extents extents() const { return {batch_, channels_, modes_, 2}; }
+    /// Those of `batch` streams through systems of this shape.
+    [[nodiscard]] static Extents extents_of(const ModeShape& shape, std::size_t batch) {
+        return {batch, shape.channels, shape.modes, 2};
+    }
     /// The numbers (batch, H, n, 2).
     [[nodiscard]] Tensor<T> values() const {
         Tensor<T> result(extents());

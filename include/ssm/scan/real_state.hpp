@@ -53,6 +53,12 @@ public:
         std::fill_n(row(b, 0) - margin, channels_ * stride(), T(0));
     }
 
+    [[nodiscard]] Extents extents() const { return {batch_, channels_, size_}; }
+    /// Those of `batch` streams through systems of this shape.
+    template <class SystemShape>
+    [[nodiscard]] static Extents extents_of(const SystemShape& shape, std::size_t batch) {
+        return {batch, shape.channels, shape.state};
+    }
     /// The numbers (batch, H, N).
     [[nodiscard]] Tensor<T> values() const {
         Tensor<T> result(extents());
@@ -88,7 +94,6 @@ public:
     }
 
 private:
-    [[nodiscard]] Extents extents() const { return {batch_, channels_, size_}; }
     [[nodiscard]] std::size_t stride() const noexcept { return margin + detail::padded<T>(size_); }
 
     std::size_t batch_ = 0;
