@@ -93,6 +93,7 @@ void print_sample(const Model& model, const examples::Alphabet& alphabet, const 
 
 int train(Model model, const std::string& text, const Settings& settings) {
     const examples::Alphabet alphabet(text);
+    static_cast<void>(alphabet.encode(settings.prompt));  // says now what it has no letters for
     const std::vector<std::int32_t> tokens = alphabet.encode(text);
     const std::span<const std::int32_t> training =
         std::span<const std::int32_t>(tokens).first(tokens.size() / 10 * 9);
@@ -103,6 +104,8 @@ int train(Model model, const std::string& text, const Settings& settings) {
         ssm::TokenWindows(training.subspan(settings.length), settings.length, settings.length)
             .size() /
         settings.batch;
+    if (updates == 0)
+        throw std::runtime_error("the text is too short for an update of --batch examples");
     const std::size_t steps = updates * settings.epochs;
     std::printf("%zu characters of training text, %zu parameters, %zu updates\n", training.size(),
                 ssm::parameter_count(model), steps);
@@ -116,15 +119,19 @@ int train(Model model, const std::string& text, const Settings& settings) {
         {}, ssm::Rng(settings.seed));
     std::vector<double> losses, validation_losses;
     double seconds = 0.0;
+    std::vector<std::uint8_t> letters(alphabet.letters().begin(), alphabet.letters().end());
     ssm::Checkpoint run;
     run.add("model", model);
     run.add("state", state);
     run.add("losses", losses);
     run.add("validation_losses", validation_losses);
     run.add("seconds", seconds);
+    run.add("letters", letters);
     const std::string path = settings.out + ".safetensors";
     if (std::filesystem::exists(path)) {
         run.load(path);
+        if (std::string(letters.begin(), letters.end()) != alphabet.letters())
+            throw std::runtime_error(path + " is of a text with other letters");
         std::printf("resumed from %s after epoch %zu\n", path.c_str(), losses.size());
     }
 
@@ -158,8 +165,8 @@ int train(Model model, const std::string& text, const Settings& settings) {
             "bytes/s\n",
             losses.size(), epoch.loss, epoch.validation_loss, seconds,
             epoch.samples_per_second * static_cast<double>(settings.length));
-        print_sample(model, alphabet, settings, state.epoch);
         run.save(path);
+        print_sample(model, alphabet, settings, state.epoch);
     }
     if (examples::Plot("Language model of characters", "epoch", "nats a character")
             .add({"training", losses})
