@@ -202,3 +202,25 @@ TEST_CASE("a language model with sizes of zero is refused, and so are unknown to
         ssm_test::message_of<ValueError>([&] { model.forward(tokens, logits, workspace); });
     CHECK(ssm_test::has(message, "token 8 of sequence 0 at step 1"));
 }
+
+TEST_CASE("a model that is not drawn has the shapes of one that is, and zeros") {
+    const LanguageModelOptions options{.tokens = 6, .width = 8, .depth = 2, .tied = false};
+    const Full drawn(options, {.bias = true});
+    Full model(options, {.bias = true}, Undrawn{});
+    std::size_t zeros = 0;
+    visit(
+        [&zeros](std::string_view name, const WeightTraits&, const Tensor<float>& weight,
+                 const Tensor<float>& other) {
+            CHECK(weight.extents() == other.extents());
+            const bool is_constant = name.ends_with("norm.weight") ||
+                                     name.ends_with("norm_f.weight") || name.ends_with(".D") ||
+                                     name.ends_with("A_log");
+            CHECK((weight == (is_constant ? other : Tensor<float>(other.extents()))));
+            zeros += is_constant ? 0 : 1;
+        },
+        model, drawn);
+    CHECK(zeros == 2 * 9 + 2);
+    copy_weights(drawn, model);
+    const Batch<std::int32_t> tokens(1, 3, 1);
+    CHECK(logits_of(model, tokens) == logits_of(drawn, tokens));
+}

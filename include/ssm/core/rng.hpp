@@ -112,4 +112,10 @@ private:
     State state_{};
 };
 
+/// In the place of a generator when a layer is made: weights that would be drawn are zero, because others will be put
+/// there. Drawing those of a large model takes longer than reading them from a file.
+struct Undrawn {
+    [[nodiscard]] Undrawn split() const noexcept { return {}; }
+};
+
 }  // namespace ssm

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include <ssm/core/error.hpp>
+#include <ssm/core/rng.hpp>
 #include <ssm/io/detail/hugging_face_mixer.hpp>
 #include <ssm/io/detail/quoted.hpp>
 #include <ssm/io/hugging_face_config.hpp>
@@ -85,7 +86,7 @@ template <class Mixer>
     if (has_copy)
         detail::check_tied_head(file, embedding);
 
-    LanguageModel<Mixer> model(config.model, Layer::options(config));
+    LanguageModel<Mixer> model(config.model, Layer::options(config), Undrawn{});
     LoadOptions options{.allow_unexpected = true};
     options.stored_as = [&embedding](std::string_view weight) {
         return Layer::stored_as(weight, embedding);

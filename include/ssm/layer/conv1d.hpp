@@ -50,13 +50,15 @@ public:
     };
     struct Cache {};
 
-    explicit Conv1d(Options options, Rng rng = Rng())
+    Conv1d(Options options, Undrawn)
         : weight({options.width, options.channels}),
           bias({options.bias ? options.channels : 0}),
           options_(options) {
         require<ValueError>(options.channels > 0 && options.width > 0,
                             "ssm::Conv1d: channels = ", options.channels,
                             " and width = ", options.width, " must be positive");
+    }
+    explicit Conv1d(Options options, Rng rng = Rng()) : Conv1d(options, Undrawn{}) {
         const double bound = 1.0 / std::sqrt(static_cast<double>(options.width));
         for (T& w : weight.flat())
             w = static_cast<T>(rng.uniform(-bound, bound));

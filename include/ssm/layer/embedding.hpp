@@ -42,11 +42,12 @@ public:
     };
     struct Cache {};
 
-    explicit Embedding(Options options, Rng rng = Rng())
-        : weight({options.tokens, options.channels}) {
+    Embedding(Options options, Undrawn) : weight({options.tokens, options.channels}) {
         require<ValueError>(options.tokens > 0 && options.channels > 0,
                             "ssm::Embedding: tokens = ", options.tokens,
                             " and channels = ", options.channels, " must be positive");
+    }
+    explicit Embedding(Options options, Rng rng = Rng()) : Embedding(options, Undrawn{}) {
         for (Stored& w : weight.flat())
             w = static_cast<Stored>(options.deviation * rng.normal());
     }

@@ -45,11 +45,13 @@ public:
     };
     struct Cache {};
 
-    explicit Linear(Options options, Rng rng = Rng())
+    Linear(Options options, Undrawn)
         : weight({options.out, options.in}), bias({options.bias ? options.out : 0}) {
         require<ValueError>(options.in > 0 && options.out > 0,
                             "ssm::Linear: widths in = ", options.in, " and out = ", options.out,
                             " must be positive");
+    }
+    explicit Linear(Options options, Rng rng = Rng()) : Linear(options, Undrawn{}) {
         const double bound = 1.0 / std::sqrt(static_cast<double>(options.in));
         for (Stored& w : weight.flat())
             w = static_cast<Stored>(rng.uniform(-bound, bound));

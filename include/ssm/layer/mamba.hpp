@@ -63,7 +63,11 @@ public:
     using typename Base::State;
 
     explicit Mamba(const Options& options, Rng rng = Rng())
-        : Mamba(detail::resolved(options), rng, Resolved{}) {}
+        : Mamba(detail::resolved(options), rng, Resolved{}) {
+        draw(rng);
+    }
+    Mamba(const Options& options, Undrawn source)
+        : Mamba(detail::resolved(options), source, Resolved{}) {}
 
     /// What the training forward keeps; delta is computed again.
     struct Cache {
@@ -175,24 +179,30 @@ private:
     static constexpr const char* name = "ssm::Mamba";
     struct Resolved {};
 
-    Mamba(const Options& o, Rng& rng, Resolved)
-        : Base(o, 2 * o.inner, o.inner, rng),
-          x_proj({.in = o.inner, .out = o.rank + 2 * o.state, .bias = false}, rng.split()),
-          dt_proj({.in = o.rank, .out = o.inner}),
+    template <class Source>
+    Mamba(const Options& o, Source& source, Resolved)
+        : Base(o, 2 * o.inner, o.inner, source),
+          x_proj({.in = o.inner, .out = o.rank + 2 * o.state, .bias = false}, source.split()),
+          dt_proj({.in = o.rank, .out = o.inner}, Undrawn{}),
           A_log({o.state, o.inner}),
           D({o.inner}, T(1)),
-          out_proj({.in = o.inner, .out = o.channels, .bias = o.bias}, rng.split()),
+          out_proj({.in = o.inner, .out = o.channels, .bias = o.bias}, source.split()),
           dt_layernorm({o.norm == MambaNorm::learned ? o.rank : 0}, T(1)),
           b_layernorm({o.norm == MambaNorm::learned ? o.state : 0}, T(1)),
           c_layernorm({o.norm == MambaNorm::learned ? o.state : 0}, T(1)) {
+        for (std::size_t n = 0; n < o.state; ++n)
+            std::fill_n(A_log.data() + n * o.inner, o.inner,
+                        static_cast<T>(std::log(static_cast<double>(n + 1))));
+    }
+
+    /// Draws what makes the first time steps.
+    void draw(Rng& rng) {
+        const Options& o = options_;
         const double bound = o.dt_scale / std::sqrt(static_cast<double>(o.rank));
         for (Stored& w : dt_proj.weight.flat())
             w = static_cast<Stored>(o.dt_init == DtProjInit::random ? rng.uniform(-bound, bound)
                                                                     : bound);
         detail::init_dt_bias(o.timescale, rng, dt_proj.bias.flat());
-        for (std::size_t n = 0; n < o.state; ++n)
-            std::fill_n(A_log.data() + n * o.inner, o.inner,
-                        static_cast<T>(std::log(static_cast<double>(n + 1))));
     }
 
     /// The intermediate sequences of a forward.

@@ -70,7 +70,11 @@ public:
     using typename Base::State;
 
     explicit Mamba2(const Options& options, Rng rng = Rng())
-        : Mamba2(detail::resolved(options), rng, Resolved{}) {}
+        : Mamba2(detail::resolved(options), rng, Resolved{}) {
+        draw(rng);
+    }
+    Mamba2(const Options& options, Undrawn source)
+        : Mamba2(detail::resolved(options), source, Resolved{}) {}
 
     [[nodiscard]] std::size_t heads() const noexcept {
         return options_.ssm_channels / options_.head_channels;
@@ -177,9 +181,10 @@ private:
     static constexpr const char* name = "ssm::Mamba2";
     struct Resolved {};
 
-    Mamba2(const Options& o, Rng& rng, Resolved)
+    template <class Source>
+    Mamba2(const Options& o, Source& source, Resolved)
         : Base(o, 2 * o.inner + 2 * o.groups * o.state + o.ssm_channels / o.head_channels,
-               o.ssm_channels + 2 * o.groups * o.state, rng),
+               o.ssm_channels + 2 * o.groups * o.state, source),
           dt_bias({o.ssm_channels / o.head_channels}),
           A_log({o.ssm_channels / o.head_channels}),
           D({o.D_per_channel ? o.ssm_channels : o.ssm_channels / o.head_channels}, T(1)),
@@ -190,7 +195,11 @@ private:
                 .epsilon = o.epsilon,
                 .order = o.order,
                 .weight = o.norm}),
-          out_proj({.in = o.inner, .out = o.channels, .bias = o.bias}, rng.split()) {
+          out_proj({.in = o.inner, .out = o.channels, .bias = o.bias}, source.split()) {}
+
+    /// Draws what makes the first time steps, and the convolution where the options say how.
+    void draw(Rng& rng) {
+        const Options& o = options_;
         if (o.conv_init > 0.0)
             for (T& w : conv1d.weight.flat())
                 w = static_cast<T>(rng.uniform(-o.conv_init, o.conv_init));

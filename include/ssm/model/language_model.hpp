@@ -122,6 +122,20 @@ public:
                   return Mixer(mixer, generator);
               },
               rng) {}
+    /// The same with weights that are about to be given.
+    LanguageModel(const Options& options, typename Mixer::Options mixer, Undrawn source) requires
+        std::constructible_from<Mixer, typename Mixer::Options, Undrawn>
+        : backbone(make_backbone(
+              options,
+              [&](std::size_t, Undrawn) {
+                  mixer.channels = options.width;
+                  return Mixer(mixer, source);
+              },
+              source)),
+          options_(options) {
+        if (!options.tied)
+            head = Tensor<Stored>({out_channels(), width()});
+    }
 
     /// The same model with weights rounded to the type in which this mixer stores them.
     ///
@@ -129,7 +143,7 @@ public:
     template <class Other, class OtherNorm>
     requires(!std::same_as<Other, Mixer>) explicit LanguageModel(
         const LanguageModel<Other, OtherNorm>& other)
-        : LanguageModel(other.options(), other.blocks().layers.front().inner.options()) {
+        : LanguageModel(other.options(), other.blocks().layers.front().inner.options(), Undrawn{}) {
         copy_weights(other, *this);
     }
 
@@ -247,8 +261,8 @@ public:
     Tensor<Stored> head;  ///< (V, M); empty when it is the embedding
 
 private:
-    template <class Make>
-    static Backbone make_backbone(const Options& options, Make& mixer, Rng& rng) {
+    template <class Make, class Source>
+    static Backbone make_backbone(const Options& options, Make&& mixer, Source& source) {
         require<ValueError>(
             options.tokens > 0 && options.width > 0 && options.depth > 0 && options.pad_to > 0,
             "ssm::LanguageModel: tokens = ", options.tokens, ", width = ", options.width,
@@ -256,9 +270,9 @@ private:
         const std::size_t rows = (options.tokens + options.pad_to - 1) / options.pad_to;
         Embedding<T, Stored> embedding(
             {.tokens = rows * options.pad_to, .channels = options.width, .deviation = 0.02},
-            rng.split());
+            source.split());
         Repeat<Block> blocks(options.depth, [&](std::size_t i) {
-            return Block(norm_of(options), mixer(i, rng.split()), {.dropout = options.dropout});
+            return Block(norm_of(options), mixer(i, source.split()), {.dropout = options.dropout});
         });
         return Backbone(std::move(embedding), std::move(blocks), norm_of(options));
     }

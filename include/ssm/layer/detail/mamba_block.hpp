@@ -104,14 +104,15 @@ public:
     Conv1d<T> conv1d;
 
 protected:
-    /// `inputs` of the scan, `convolved` of them by the convolution.
-    MambaBlock(const Options& options, std::size_t inputs, std::size_t convolved, Rng& rng)
-        : in_proj({.in = options.channels, .out = inputs, .bias = options.bias}, rng.split()),
+    /// `inputs` of the scan, `convolved` of them by the convolution. `Source` is Rng or Undrawn.
+    template <class Source>
+    MambaBlock(const Options& options, std::size_t inputs, std::size_t convolved, Source& source)
+        : in_proj({.in = options.channels, .out = inputs, .bias = options.bias}, source.split()),
           conv1d({.channels = convolved,
                   .width = options.width,
                   .bias = options.conv_bias,
                   .silu = true},
-                 rng.split()),
+                 source.split()),
           options_(options) {}
 
     void convolve(BatchView<const T> x, BatchView<T> c, State* state,
