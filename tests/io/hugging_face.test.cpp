@@ -1,5 +1,6 @@
 #include <ssm/io/hugging_face.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -273,6 +274,25 @@ TEST_CASE("a saved model is the same again, in one file and in shards, over each
     CHECK(config_of(folder.path())["torch_dtype"] == "float16");
     CHECK(Safetensors(folder / "model.safetensors").entry("backbone.norm_f.weight").dtype ==
           Dtype::f16);
+}
+
+TEST_CASE("weights stored as bfloat16 are saved as they are, those stored as float too") {
+    using Rounded = Mamba<float, Bfloat16>;
+    const auto model = load_hugging_face<Rounded>(golden);
+    const TemporaryFolder folder;
+    save_hugging_face(model, folder.path());
+    CHECK(config_of(folder.path())["torch_dtype"] == "bfloat16");
+    const Safetensors file(folder / "model.safetensors");
+    CHECK(file.entry("backbone.embeddings.weight").dtype == Dtype::bf16);
+    CHECK(file.entry("backbone.norm_f.weight").dtype == Dtype::f32);
+    const auto again = load_hugging_face<Rounded>(folder.path());
+    visit(
+        [](std::string_view, const WeightTraits&, const auto& a, const auto& b) {
+            CHECK(std::equal(
+                a.flat().begin(), a.flat().end(), b.flat().begin(),
+                [](auto x, auto y) { return static_cast<double>(x) == static_cast<double>(y); }));
+        },
+        model, again);
 }
 
 TEST_CASE("padding of the vocabulary is saved as a part of it") {

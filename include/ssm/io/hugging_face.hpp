@@ -13,6 +13,7 @@
 #include <ssm/io/detail/hugging_face_mixer.hpp>
 #include <ssm/io/detail/quoted.hpp>
 #include <ssm/io/hugging_face_config.hpp>
+#include <ssm/io/hugging_face_config_reader.hpp>
 #include <ssm/io/load.hpp>
 #include <ssm/io/safetensors.hpp>
 #include <ssm/model/language_model.hpp>
