@@ -77,6 +77,28 @@ TEST_CASE("an empty list of names leaves a weight out, and as it is") {
     CHECK(loaded.b == Weights(50.0).b);
 }
 
+TEST_CASE("a file may have an axis of size 1 more, also in transposed parts") {
+    const ssm_test::TemporaryFolder folder;
+    const auto path = folder / "unit.safetensors";
+    const auto with_unit = [](std::string_view weight) {
+        return weight == "a" ? StoredAs("a").transposed().with_unit_axis(1)
+                             : StoredAs::stacked({"re", "im"}, 2).with_unit_axis(2);
+    };
+    const Weights weights(1.0);
+    save(weights, path, {.stored_as = with_unit});
+    const Safetensors file(path);
+    CHECK(file.real_shape("a") == std::vector<std::size_t>{2, 1, 4});
+    CHECK(file.read<double>("a") == std::vector<double>{1, 3, 5, 7, 2, 4, 6, 8});
+    CHECK(file.real_shape("im") == std::vector<std::size_t>{2, 3, 1});
+    Weights loaded;
+    load(loaded, file, {.stored_as = with_unit});
+    CHECK((loaded.a == weights.a && loaded.b == weights.b));
+
+    const auto too_far = [](std::string_view) { return StoredAs("a").with_unit_axis(4); };
+    CHECK_THROWS_AS(save(weights, path, {.stored_as = too_far}), ValueError);
+    CHECK_THROWS_AS(load(loaded, file, {.stored_as = stored}), FileError);
+}
+
 TEST_CASE("parts that do not fit are named with both shapes, and nothing is loaded") {
     const ssm_test::TemporaryFolder folder;
     const auto path = folder / "other.safetensors";
