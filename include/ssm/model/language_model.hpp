@@ -122,14 +122,16 @@ public:
                   return Mixer(mixer, generator);
               },
               rng) {}
-    /// The same with weights that are about to be given.
-    LanguageModel(const Options& options, typename Mixer::Options mixer, Undrawn source) requires
-        std::constructible_from<Mixer, typename Mixer::Options, Undrawn>
+    /// The same with weights that are about to be given: zeros, where the mixer can be made so.
+    LanguageModel(const Options& options, typename Mixer::Options mixer, Undrawn source)
         : backbone(make_backbone(
               options,
               [&](std::size_t, Undrawn) {
                   mixer.channels = options.width;
-                  return Mixer(mixer, source);
+                  if constexpr (std::constructible_from<Mixer, typename Mixer::Options, Undrawn>)
+                      return Mixer(mixer, source);
+                  else
+                      return Mixer(mixer);
               },
               source)),
           options_(options) {
