@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <utility>
 
 #ifdef _OPENMP
@@ -128,11 +129,11 @@ void parallel_for(std::size_t tasks, Body&& body, [[maybe_unused]] TaskCost cost
 #ifdef _OPENMP
     const std::size_t workers = detail::useful_threads(tasks, cost);
     if (workers > 1 && !omp_in_parallel()) {
-        const bool flush = flushes_subnormals();
+        const std::uint64_t mode = detail::subnormal_mode();
 #pragma omp parallel num_threads(static_cast <int>(workers))
         {
             const SerialRegion serial;
-            const detail::SubnormalMode as_caller(flush);
+            const detail::WithSubnormalMode as_caller(mode);
             const auto worker = static_cast<std::size_t>(omp_get_thread_num());
 #pragma omp for schedule(dynamic, 1)
             for (std::size_t task = 0; task < tasks; ++task)

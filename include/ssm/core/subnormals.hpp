@@ -39,28 +39,34 @@ inline constexpr std::uint64_t flush_bits = 0;
 inline void set_float_control(std::uint64_t) noexcept {}
 #endif
 
-/// Sets whether this thread takes subnormal numbers for zero while it lives.
-class SubnormalMode {
+/// How a thread treats subnormal numbers: the flush bits of its control register.
+[[nodiscard]] inline std::uint64_t subnormal_mode() noexcept {
+    return float_control() & flush_bits;
+}
+
+/// While it lives, its thread treats subnormal numbers in this way.
+class WithSubnormalMode {
 public:
-    explicit SubnormalMode(bool flush) noexcept : before_(float_control()) {
-        const std::uint64_t kept = before_ & ~flush_bits;
-        set_float_control(flush ? kept | flush_bits : kept);
+    explicit WithSubnormalMode(std::uint64_t mode) noexcept : before_(subnormal_mode()) {
+        set(mode);
     }
-    ~SubnormalMode() {
-        set_float_control((float_control() & ~flush_bits) | (before_ & flush_bits));
-    }
-    SubnormalMode(const SubnormalMode&) = delete;
-    SubnormalMode& operator=(const SubnormalMode&) = delete;
+    ~WithSubnormalMode() { set(before_); }
+    WithSubnormalMode(const WithSubnormalMode&) = delete;
+    WithSubnormalMode& operator=(const WithSubnormalMode&) = delete;
 
 private:
+    static void set(std::uint64_t mode) noexcept {
+        set_float_control((float_control() & ~flush_bits) | mode);
+    }
+
     std::uint64_t before_;
 };
 
 }  // namespace detail
 
-/// Whether this thread takes subnormal numbers (in float, below 1.2e-38) for zero.
+/// Whether this thread takes subnormal numbers (in float, below 1.2e-38) for zero, as operands and as results.
 [[nodiscard]] inline bool flushes_subnormals() noexcept {
-    return (detail::float_control() & detail::flush_bits) != 0;
+    return detail::flush_bits != 0 && detail::subnormal_mode() == detail::flush_bits;
 }
 
 /// While it lives, its thread takes subnormal numbers for zero, and so do the threads that work for it in calls of
@@ -79,10 +85,10 @@ class FlushSubnormals {
 public:
     static constexpr bool is_supported = detail::flush_bits != 0;
 
-    FlushSubnormals() noexcept : mode_(true) {}
+    FlushSubnormals() noexcept : mode_(detail::flush_bits) {}
 
 private:
-    detail::SubnormalMode mode_;
+    detail::WithSubnormalMode mode_;
 };
 
 }  // namespace ssm
