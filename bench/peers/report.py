@@ -1,0 +1,203 @@
+#!/usr/bin/env python3
+"""Our benchmarks beside PyTorch and JAX on the same shapes and cores, as one table.
+
+    python3 bench/peers/report.py --bench build/release/bench [--only s4d,s5] [--quick] [--markdown]
+    python3 bench/peers/report.py --check
+
+Needs numpy, and of torch, jax and transformers whatever is to be compared; without them their columns are empty.
+All times are the best of a few calls in float. Ratios are the time of a peer over ours. JAX is compiled before the
+clock starts. --check compares the formulas of the peers with recurrences in double instead.
+"""
+
+import argparse
+import importlib
+import os
+import sys
+import time
+
+import ours
+from cases import CHECKS, all_cases
+
+COLUMNS = (26, 36, 10, 8, 13, 8, 13, 8)  # widths
+TITLES = ("case", "shape", "ssm", "x bound", "torch", "ratio", "JAX", "ratio")
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--bench", default="build/release/bench", help="folder of our executables")
+    parser.add_argument("--threads", type=int, default=1, help="more than 1 leaves out benchmarks of one thread")
+    parser.add_argument("--seconds", type=float, default=0.4, help="time for a number; slow calls run once")
+    parser.add_argument("--only", help="groups of cases: " + ",".join(dict.fromkeys(c.group for c in all_cases())))
+    parser.add_argument("--quick", action="store_true", help="leave out long cases")
+    parser.add_argument("--markdown", action="store_true")
+    parser.add_argument("--check", action="store_true", help="compare the formulas with their definitions")
+    return parser.parse_args()
+
+
+def keep_to_cores(threads):
+    """Confines this process and those it starts to some cores; to be called before libraries are imported.
+
+    JAX makes as many threads as it finds cores.
+    """
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-threads:])
+    os.environ.update(
+        OMP_NUM_THREADS=str(threads), NPROC=str(threads), JAX_PLATFORMS="cpu", CUDA_VISIBLE_DEVICES=""
+    )
+
+
+def peers(threads):
+    """{library: its prepare(kind, problem)} of the installed ones, which fit the columns of the table."""
+    found = {}
+    for library in ("torch", "jax"):
+        try:
+            importlib.import_module(library)
+            found[library] = importlib.import_module(f"{library}_formulas").prepare
+        except ImportError:
+            pass
+    if "torch" in found:
+        importlib.import_module("torch").set_num_threads(threads)
+    return found
+
+
+def versions(found):
+    return ", ".join(f"{library} {importlib.import_module(library).__version__}" for library in found)
+
+
+def best_seconds(call, seconds):
+    """The best of the calls that begin within a time, of at least one."""
+    best = float("inf")
+    end = time.perf_counter() + seconds
+    while True:
+        start = time.perf_counter()
+        if start > end and best < float("inf"):
+            return best
+        call()
+        best = min(best, time.perf_counter() - start)
+
+
+def prepared(library, prepare, case):
+    """A call that does what a case measures; None if the library has nothing for it."""
+    import numpy
+
+    import problems
+
+    if hasattr(problems, case.kind):
+        problem = getattr(problems, case.kind)(numpy.random.default_rng(1), **case.sizes)
+        return prepare(case.kind, problems.single(problem))
+    if library != "torch":
+        return None
+    return importlib.import_module("torch_models").MODELS[case.kind](**case.sizes)
+
+
+def peer_cells(library, prepare, case, seconds, own):
+    """Time of a peer and its ratio to ours, as text."""
+    if prepare is None:
+        return "not installed", ""
+    try:
+        call = prepared(library, prepare, case)
+        if call is None:
+            return "-", ""
+        taken = best_seconds(call, seconds) / case.calls
+    except ImportError as error:
+        return f"no {error.name}", ""
+    except Exception as error:  # one case must not end the report
+        print(f"{case.title} in {library}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        return "failed", ""
+    return written_time(taken), f"{taken / own:.1f}" if own else ""
+
+
+def own_cells(folder, case, threads, seconds):
+    """Our time in seconds, or None, and the cells that show it and its bound."""
+    try:
+        taken, bound = ours.measure(folder, case, threads, seconds)
+    except FileNotFoundError:
+        return None, ("not built", "")
+    except Exception as error:  # one case must not end the report
+        print(f"{case.title}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        return None, ("failed", "")
+    return taken, (written_time(taken), f"{bound:.2f}" if bound else "-")
+
+
+def written_time(seconds):
+    """Three digits and a unit."""
+    for unit, factor in (("s", 1.0), ("ms", 1e3), ("us", 1e6)):
+        if seconds * factor >= 1.0:
+            return f"{seconds * factor:.3g} {unit}" if seconds * factor < 1000 else f"{seconds * factor:.0f} {unit}"
+    return f"{seconds * 1e9:.3g} ns"
+
+
+def print_row(cells, markdown):
+    if markdown:
+        print("| " + " | ".join(cells) + " |", flush=True)
+        return
+    texts, numbers = cells[:2], cells[2:]
+    left = [text.ljust(width) for text, width in zip(texts, COLUMNS)]
+    right = [number.rjust(width) for number, width in zip(numbers, COLUMNS[2:])]
+    print(" ".join(left + right).rstrip(), flush=True)
+
+
+def chosen(options):
+    """The cases that the options leave."""
+    groups = options.only.split(",") if options.only else None
+    for case in all_cases():
+        if groups and case.group not in groups:
+            continue
+        if (options.quick and case.long) or (options.threads > 1 and not case.threaded):
+            continue
+        yield case
+
+
+def report(options):
+    """The table, a row as soon as it is known."""
+    found = peers(options.threads)
+    print(f"{options.threads} thread(s), float; {versions(found) or 'no peer installed'}\n", flush=True)
+    print_row(TITLES, options.markdown)
+    if options.markdown:
+        print_row(["---", "---"] + ["---:"] * (len(TITLES) - 2), True)
+    for case in chosen(options):
+        own, cells = own_cells(options.bench, case, options.threads, options.seconds)
+        row = [case.title, case.shape, *cells]
+        for library in ("torch", "jax"):
+            row += peer_cells(library, found.get(library), case, options.seconds, own)
+        print_row(row, options.markdown)
+
+
+def largest_difference(got, wanted):
+    """Between numbers, or tuples of them, relative to the largest wanted."""
+    import numpy
+
+    pairs = zip(got, wanted) if isinstance(wanted, tuple) else [(got, wanted)]
+    return max(float(abs(numpy.asarray(g) - w).max() / abs(w).max()) for g, w in pairs)
+
+
+def check(options):
+    """The largest relative difference of every formula in double; whether all are small."""
+    import numpy
+
+    import definitions
+    import problems
+
+    found = peers(options.threads)
+    if "jax" in found:
+        importlib.import_module("jax").config.update("jax_enable_x64", True)
+    good = True
+    for kind, sizes in CHECKS.items():
+        problem = getattr(problems, kind)(numpy.random.default_rng(1), **sizes)
+        wanted = getattr(definitions, kind)(**problem)
+        for library, prepare in found.items():
+            difference = largest_difference(prepare(kind, problem)(), wanted)
+            good = good and difference < 1e-11
+            print(f"{kind:12} {library:6} {difference:.1e}", flush=True)
+    return good
+
+
+def main():
+    options = arguments()
+    keep_to_cores(options.threads)
+    if options.check:
+        sys.exit(0 if check(options) else 1)
+    report(options)
+
+
+if __name__ == "__main__":
+    main()
