@@ -1,4 +1,4 @@
-"""What is compared: a benchmark of ours and the formula or model of the peers with the same shape."""
+"""What is compared: a benchmark of ours, and a formula or model of the peers of the same shape."""
 
 from dataclasses import dataclass
 
@@ -47,7 +47,8 @@ def sum_cases():
     sizes = {"n": 32, "nodes": 511, "products": 4}
     yield Case("sums", "Cauchy sums", "cauchy", sizes, "bench_kernel", "sums<float>/4")
     sizes = {"L": 4096, "H": 256, "n": 32}
-    yield Case("sums", "Vandermonde sums", "vandermonde", sizes, "bench_kernel", "kernel<float>/4096")
+    name = "kernel<float>/4096"
+    yield Case("sums", "Vandermonde sums", "vandermonde", sizes, "bench_kernel", name)
 
 
 def scan_cases():
@@ -61,7 +62,8 @@ def scan_cases():
     name = "forward<float>/L:2048/heads:24/P:64/N:128"
     yield Case("ssd", "SSD", "ssd", sizes, "bench_scan", name)
     sizes = {"L": 2048, "channels": 1536, "width": 4}
-    yield Case("conv1d", "causal convolution, SiLU", "conv1d", sizes, "bench_layer", "conv1d_forward/2048/1536")
+    name = "conv1d_forward/2048/1536"
+    yield Case("conv1d", "causal convolution, SiLU", "conv1d", sizes, "bench_layer", name)
 
 
 def step_cases():
@@ -76,11 +78,13 @@ def model_cases():
         sizes = {"L": L, "batch": batch, "H": H, "depth": depth, "N": N}
         shape = "/".join(f"{name}:{size}" for name, size in sizes.items())
         name = f"training_step/{shape}/threads:{{threads}}/real_time"
-        yield Case("training", "training step, S4D", "training_step", sizes, "bench_model", name, long=L > 64)
+        title = "training step, S4D"
+        yield Case("training", title, "training_step", sizes, "bench_model", name, long=L > 64)
+    once = {"executable": "bench_model", "runs": 1, "long": True}
     name = "prompt/L:512/threads:{threads}/real_time"
-    yield Case("lm", "Mamba 130m, prompt", "prompt", {"L": 512}, "bench_model", name, runs=1, long=True)
+    yield Case("lm", "Mamba 130m, prompt", "prompt", {"L": 512}, benchmark=name, **once)
     name = "decode<Full>/texts:1/threads:{threads}/iterations:50/real_time"
-    yield Case("lm", "Mamba 130m, a token", "decode", {"tokens": 8}, "bench_model", name, runs=1, calls=8, long=True)
+    yield Case("lm", "Mamba 130m, a token", "decode", {"tokens": 8}, benchmark=name, calls=8, **once)
 
 
 def all_cases():

@@ -1,4 +1,4 @@
-"""What each formula has to compute: recurrences one step after the other and sums term by term, in double."""
+"""What each formula has to compute: recurrences step by step and sums term by term, in double."""
 
 import numpy as np
 
@@ -114,7 +114,9 @@ def conv1d(u, weight, bias):
 
 def s4d_step(u, x, decay, drive, C, D):
     """One step of `diagonal` from state x: y and the new state."""
-    new = np.array([[decay[h, n] * x[h, n] + drive[h, n] * u[h] for n in range(x.shape[1])] for h in range(len(u))])
+    new = x.copy()
+    for h, n in np.ndindex(x.shape):
+        new[h, n] = decay[h, n] * x[h, n] + drive[h, n] * u[h]
     return np.array([2.0 * np.dot(C[h], new[h]).real + D[h] * u[h] for h in range(len(u))]), new
 
 

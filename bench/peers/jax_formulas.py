@@ -1,6 +1,6 @@
 """The formulas in JAX, compiled: arguments and shapes are those of problems.py.
 
-S5 is an associative scan, as it is published; Mamba's scan a `lax.scan`, which needs no memory for its states.
+S5 is an associative scan, as it is published; Mamba's scan a `lax.scan`, which keeps no states.
 """
 
 import math
@@ -11,7 +11,7 @@ from jax import numpy as jnp
 
 
 def prepare(kind, problem):
-    """A call without arguments that evaluates formula `kind`, compiled here; None if there is none."""
+    """A call that evaluates formula `kind`, compiled here; None if there is none."""
     formula = FORMULAS.get(kind)
     if not formula:
         return None
@@ -90,7 +90,8 @@ def ssd(x, delta, A, B, C, D):
     dt = jax.nn.softplus(delta)
     scaled = (dt[..., None] * x).reshape(*chunks, heads, channels)
     B, C = B.reshape(*chunks, -1), C.reshape(*chunks, -1)
-    log_decay = (dt * A).reshape(*chunks, heads).cumsum(1).transpose(0, 2, 1)  # (chunks, heads, chunk)
+    # (chunks, heads, chunk)
+    log_decay = (dt * A).reshape(*chunks, heads).cumsum(1).transpose(0, 2, 1)
     between = log_decay[..., :, None] - log_decay[..., None, :]
     mask = jnp.exp(jnp.where(jnp.tri(64, dtype=bool), between, -jnp.inf))
     scores = jnp.einsum("cin,cjn->cij", C, B)[:, None] * mask
@@ -111,8 +112,8 @@ def conv1d(u, weight, bias):
     """A sum of shifted inputs, which the compiler makes one loop."""
     width = weight.shape[1]
     padded = jnp.pad(u, ((0, 0), (width - 1, 0)))
-    y = bias[:, None] + sum(weight[:, k, None] * padded[:, k : k + u.shape[1]] for k in range(width))
-    return jax.nn.silu(y)
+    terms = (weight[:, k, None] * padded[:, k : k + u.shape[1]] for k in range(width))
+    return jax.nn.silu(bias[:, None] + sum(terms))
 
 
 def s4d_step(u, x, decay, drive, C, D):

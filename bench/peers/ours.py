@@ -19,7 +19,8 @@ def measure(folder, case, threads, seconds):
         f"--benchmark_repetitions={case.runs}",
         "--benchmark_format=json",
     ]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    done = subprocess.run(command, check=True, **quiet)
     if not done.stdout.strip().startswith("{"):
         raise LookupError(f"{case.executable} has no benchmark {name}")
     runs = [run for run in json.loads(done.stdout)["benchmarks"] if run["run_type"] == "iteration"]

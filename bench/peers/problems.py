@@ -30,7 +30,7 @@ def lin_poles(modes):
 
 
 def legs(modes):
-    """HiPPO-LegS of 2 `modes` states as diagonal plus rank one: (poles, P, B) of one of each conjugate pair."""
+    """HiPPO-LegS of 2 `modes` states, diagonal plus rank one: poles, P, B of one of each pair."""
     index = np.arange(2 * modes)
     B = np.sqrt(2.0 * index + 1.0)
     P = B / math.sqrt(2.0)
@@ -53,7 +53,7 @@ def s4d(rng, L, batch, H, n):
 
 
 def s4(rng, L, batch, H, n):
-    """An S4 layer: poles, P and B (n), C (H, n), folded for length L as the published code stores it."""
+    """An S4 layer: poles, P and B (n), C (H, n) folded for length L as published code stores it."""
     poles, P, B = legs(n)
     return {
         "u": rng.standard_normal((batch, H, L)),
@@ -76,7 +76,7 @@ def cauchy(rng, n, nodes, products):
 
 
 def vandermonde(rng, L, H, n):
-    """v (H, n) and the logarithms of the poles w (H, n) of kernels of L taps; `taps` counts them."""
+    """v and logarithms of poles w (H, n) of kernels of L taps; `taps` counts them."""
     return {
         "v": complex_normal(rng, H, n),
         "w": np.outer(time_steps(rng, H), lin_poles(n)),

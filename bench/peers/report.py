@@ -4,9 +4,10 @@
     python3 bench/peers/report.py --bench build/release/bench [--only s4d,s5] [--quick] [--markdown]
     python3 bench/peers/report.py --check
 
-Needs numpy, and of torch, jax and transformers whatever is to be compared; without them their columns are empty.
-All times are the best of a few calls in float. Ratios are the time of a peer over ours. JAX is compiled before the
-clock starts. --check compares the formulas of the peers with recurrences in double instead.
+Needs numpy, and of torch, jax and transformers what is to be compared; the others are left out. Times
+are the best of a few calls, in float. "x bound" is our time over the lower bound that the benchmark states,
+"ratio" the time of a peer over ours. JAX compiles before the clock starts. --check compares the formulas of
+the peers with recurrences in double instead.
 """
 
 import argparse
@@ -24,25 +25,31 @@ TITLES = ("case", "shape", "ssm", "x bound", "torch", "ratio", "JAX", "ratio")
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--bench", default="build/release/bench", help="folder of our executables")
-    parser.add_argument("--threads", type=int, default=1, help="more than 1 leaves out benchmarks of one thread")
-    parser.add_argument("--seconds", type=float, default=0.4, help="time for a number; slow calls run once")
-    parser.add_argument("--only", help="groups of cases: " + ",".join(dict.fromkeys(c.group for c in all_cases())))
-    parser.add_argument("--quick", action="store_true", help="leave out long cases")
-    parser.add_argument("--markdown", action="store_true")
-    parser.add_argument("--check", action="store_true", help="compare the formulas with their definitions")
-    return parser.parse_args()
+    groups = list(dict.fromkeys(case.group for case in all_cases()))
+    add = parser.add_argument
+    add("--bench", default="build/release/bench", help="folder of our executables")
+    add("--threads", type=int, default=1, help="more than 1 leaves out benchmarks of one thread")
+    add("--seconds", type=float, default=0.3, help="time for a number; slow calls run once")
+    add("--only", default=",".join(groups), help="groups of cases (default: %(default)s)")
+    add("--quick", action="store_true", help="leave out long cases")
+    add("--markdown", action="store_true")
+    add("--check", action="store_true", help="compare the formulas with their definitions")
+    options = parser.parse_args()
+    unknown = set(options.only.split(",")) - set(groups)
+    if unknown:
+        parser.error(f"no group {', '.join(sorted(unknown))}; there are {', '.join(groups)}")
+    return options
 
 
 def keep_to_cores(threads):
-    """Confines this process and those it starts to some cores; to be called before libraries are imported.
+    """Confines this process and those it starts to some cores, before libraries are imported.
 
     JAX makes as many threads as it finds cores.
     """
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-threads:])
-    os.environ.update(
-        OMP_NUM_THREADS=str(threads), NPROC=str(threads), JAX_PLATFORMS="cpu", CUDA_VISIBLE_DEVICES=""
-    )
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-threads:])
+    os.environ.update(OMP_NUM_THREADS=str(threads), NPROC=str(threads))
+    os.environ.update(JAX_PLATFORMS="cpu", CUDA_VISIBLE_DEVICES="")
 
 
 def peers(threads):
@@ -60,7 +67,7 @@ def peers(threads):
 
 
 def versions(found):
-    return ", ".join(f"{library} {importlib.import_module(library).__version__}" for library in found)
+    return ", ".join(f"{name} {importlib.import_module(name).__version__}" for name in found)
 
 
 def best_seconds(call, seconds):
@@ -89,6 +96,12 @@ def prepared(library, prepare, case):
     return importlib.import_module("torch_models").MODELS[case.kind](**case.sizes)
 
 
+def complain(what, error):
+    """One line of an error, beside the table."""
+    reason = (str(error).splitlines() or [""])[0]
+    print(f"{what}: {type(error).__name__}: {reason}", file=sys.stderr, flush=True)
+
+
 def peer_cells(library, prepare, case, seconds, own):
     """Time of a peer and its ratio to ours, as text."""
     if prepare is None:
@@ -101,7 +114,7 @@ def peer_cells(library, prepare, case, seconds, own):
     except ImportError as error:
         return f"no {error.name}", ""
     except Exception as error:  # one case must not end the report
-        print(f"{case.title} in {library}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        complain(f"{case.title} in {library}", error)
         return "failed", ""
     return written_time(taken), f"{taken / own:.1f}" if own else ""
 
@@ -113,17 +126,17 @@ def own_cells(folder, case, threads, seconds):
     except FileNotFoundError:
         return None, ("not built", "")
     except Exception as error:  # one case must not end the report
-        print(f"{case.title}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        complain(case.title, error)
         return None, ("failed", "")
     return taken, (written_time(taken), f"{bound:.2f}" if bound else "-")
 
 
 def written_time(seconds):
     """Three digits and a unit."""
-    for unit, factor in (("s", 1.0), ("ms", 1e3), ("us", 1e6)):
-        if seconds * factor >= 1.0:
-            return f"{seconds * factor:.3g} {unit}" if seconds * factor < 1000 else f"{seconds * factor:.0f} {unit}"
-    return f"{seconds * 1e9:.3g} ns"
+    units = (("s", 1.0), ("ms", 1e3), ("us", 1e6), ("ns", 1e9))
+    unit, factor = next((u for u in units if seconds * u[1] >= 1.0), units[-1])
+    value = seconds * factor
+    return f"{value:.0f} {unit}" if value >= 100.0 else f"{value:.3g} {unit}"
 
 
 def print_row(cells, markdown):
@@ -138,13 +151,10 @@ def print_row(cells, markdown):
 
 def chosen(options):
     """The cases that the options leave."""
-    groups = options.only.split(",") if options.only else None
     for case in all_cases():
-        if groups and case.group not in groups:
-            continue
-        if (options.quick and case.long) or (options.threads > 1 and not case.threaded):
-            continue
-        yield case
+        fits = case.threaded or options.threads == 1
+        if case.group in options.only.split(",") and fits and not (options.quick and case.long):
+            yield case
 
 
 def report(options):

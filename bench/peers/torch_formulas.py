@@ -1,7 +1,7 @@
 """The formulas in PyTorch, as one writes them from the papers without kernels of one's own.
 
-Arguments and shapes are those of problems.py. A sum over modes is a batched product, a recurrence a loop over
-time of one call each, which is faster here than recursive doubling.
+Arguments and shapes are those of problems.py. A sum over modes is a batched product, a recurrence a
+loop over time with one call a step, which was faster than recursive doubling.
 """
 
 import math
@@ -11,7 +11,7 @@ from torch.nn import functional
 
 
 def prepare(kind, problem):
-    """A call without arguments that evaluates formula `kind`; None if there is none."""
+    """A call that evaluates formula `kind`; None if there is none."""
     formula = FORMULAS.get(kind)
     arguments = {name: torch.from_numpy(array) for name, array in problem.items()}
 
@@ -61,8 +61,8 @@ def s4_kernel(poles, P, B, C, dt, length):
     """The generating function at the roots of unity by four Cauchy sums and Woodbury's identity, and back."""
     angle = torch.arange(length // 2 + 1, dtype=dt.dtype) * (math.pi / length)
     sine, cosine = torch.sin(angle), torch.cos(angle)
-    weights = torch.stack([C * B, C * P, (P.conj() * B).expand_as(C), (P.conj() * P).expand_as(C)], 1)
-    weights = both(dt[:, None, None] * weights)
+    shared = [(P.conj() * weight).expand_as(C) for weight in (B, P)]
+    weights = both(dt[:, None, None] * torch.stack([C * B, C * P, *shared], 1))
     resolvent = 1 / (2j * sine - both(dt[:, None] * poles)[..., None] * cosine)
     CB, CP, PB, PP = (weights @ resolvent).unbind(1)
     spectrum = torch.exp(1j * angle) * (CB - cosine * CP * PB / (1 + cosine * PP))
@@ -95,7 +95,8 @@ def ssd(x, delta, A, B, C, D, chunk=64):
     chunks = (length // chunk, chunk)
     scaled = (dt[..., None] * x).view(*chunks, heads, channels)
     B, C = B.view(*chunks, -1), C.view(*chunks, -1)
-    log_decay = (dt * A).view(*chunks, heads).cumsum(1).transpose(1, 2)  # (chunks, heads, chunk)
+    # (chunks, heads, chunk)
+    log_decay = (dt * A).view(*chunks, heads).cumsum(1).transpose(1, 2)
     between = log_decay[..., :, None] - log_decay[..., None, :]
     future = torch.ones(chunk, chunk, dtype=torch.bool).triu(1)
     mask = torch.exp(between.masked_fill(future, -math.inf))

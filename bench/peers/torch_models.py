@@ -1,4 +1,4 @@
-"""Whole models in PyTorch with random weights: the classifier of bench/model/training and a Mamba of transformers."""
+"""Whole models in PyTorch: the classifier of bench/model/training and the Mamba of transformers."""
 
 import functools
 import math
@@ -24,7 +24,8 @@ class S4D(nn.Module):
 
     def forward(self, u):  # (batch, H, L)
         poles = torch.complex(-torch.exp(self.log_decay), self.frequency)
-        return torch_formulas.s4d(u, poles, torch.exp(self.log_dt), torch.view_as_complex(self.C), self.D)
+        C = torch.view_as_complex(self.C)
+        return torch_formulas.s4d(u, poles, torch.exp(self.log_dt), C, self.D)
 
 
 class Block(nn.Module):
@@ -62,13 +63,13 @@ def training_step(L, batch, H, depth, N):
 
 @functools.lru_cache(maxsize=1)
 def mamba_130m():
-    """The language model of transformers in the shape of mamba-130m, without its CUDA extensions."""
+    """The language model of transformers in the shape of mamba-130m, with random weights."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     import transformers
 
     transformers.logging.set_verbosity_error()
     config = transformers.MambaConfig(
-        vocab_size=50280, hidden_size=768, num_hidden_layers=24, use_bias=False, residual_in_fp32=True
+        vocab_size=50280, hidden_size=768, num_hidden_layers=24, use_bias=False
     )
     return transformers.MambaForCausalLM(config).eval()
 
