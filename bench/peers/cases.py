@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Case:
-    """`kind` names a function of problems.py, or of torch_models.py, and `sizes` its arguments."""
+    """`kind` names a function of problems.py, or a model of the peers, and `sizes` its arguments."""
 
     group: str
     title: str
@@ -84,7 +84,7 @@ def model_cases():
     name = "prompt/L:512/threads:{threads}/real_time"
     yield Case("lm", "Mamba 130m, prompt", "prompt", {"L": 512}, benchmark=name, **once)
     name = "decode<Full>/texts:1/threads:{threads}/iterations:50/real_time"
-    yield Case("lm", "Mamba 130m, a token", "decode", {"tokens": 8}, benchmark=name, calls=8, **once)
+    yield Case("lm", "Mamba 130m, each token", "decode", {"tokens": 8}, benchmark=name, calls=8, **once)
 
 
 def all_cases():

@@ -58,7 +58,7 @@ def cauchy(v, w, z):
 
 
 def s4_kernel(poles, P, B, C, dt, length):
-    """The generating function at the roots of unity by four Cauchy sums and Woodbury's identity, and back."""
+    """Four Cauchy sums and Woodbury's identity at the roots of unity, and back."""
     angle = torch.arange(length // 2 + 1, dtype=dt.dtype) * (math.pi / length)
     sine, cosine = torch.sin(angle), torch.cos(angle)
     shared = [(P.conj() * weight).expand_as(C) for weight in (B, P)]
