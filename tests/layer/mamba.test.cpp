@@ -52,6 +52,8 @@ TEST_CASE("Mamba refuses sizes of zero and states of other batches") {
     CHECK_THROWS_AS(Mamba<float>({.channels = 0}), ValueError);
     CHECK_THROWS_AS(Mamba<float>({.channels = 3, .state = 0}), ValueError);
     CHECK_THROWS_AS(Mamba<float>({.channels = 3, .timescale = {.min = 0.0}}), ValueError);
+    CHECK_THROWS_AS(Mamba<float>({.channels = 3, .state = std::size_t{1} << 63}), ValueError);
+    CHECK_THROWS_AS(Mamba<float>({.channels = 3, .rank = std::size_t{1} << 63}), ValueError);
     const Mamba<float> layer({.channels = 3});
     Workspace workspace;
     Batch<float> u(2, 4, 3);
