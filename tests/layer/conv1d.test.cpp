@@ -45,3 +45,16 @@ TEST_CASE("Conv1d refuses sizes of zero") {
     CHECK_THROWS_AS(Conv1d<float>({.channels = 0}), ValueError);
     CHECK_THROWS_AS(Conv1d<float>({.channels = 3, .width = 0}), ValueError);
 }
+
+TEST_CASE("Conv1d refuses states of other batches and widths") {
+    const Conv1d<float> conv({.channels = 16});
+    Workspace workspace;
+    const Batch<float> u(64, 3, 16);
+    Batch<float> y(u.shape());
+    Conv1d<float>::State empty;
+    auto one = conv.rest_state(1);
+    auto narrow = Conv1d<float>({.channels = 16, .width = 2}).rest_state(64);
+    CHECK_THROWS_AS(conv.forward(u, y, empty, workspace), ShapeError);
+    CHECK_THROWS_AS(conv.forward(u, y, one, workspace), ShapeError);
+    CHECK_THROWS_AS(conv.forward(u, y, narrow, workspace), ShapeError);
+}

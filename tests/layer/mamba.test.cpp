@@ -60,4 +60,6 @@ TEST_CASE("Mamba refuses sizes of zero and states of other batches") {
     Batch<float> y(u.shape());
     auto state = layer.rest_state(1);
     CHECK_THROWS_AS(layer.forward(u, y, state, workspace), ShapeError);
+    auto narrow = Mamba<float>({.channels = 3, .width = 2}).rest_state(2);
+    CHECK_THROWS_AS(layer.forward(u, y, narrow, workspace), ShapeError);
 }

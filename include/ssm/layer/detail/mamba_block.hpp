@@ -94,8 +94,9 @@ public:
     }
     void forward(BatchView<const T> u, BatchView<T> y, State& state, const Context& context) const {
         require_forward(Derived::name, self(), u, y, context);
-        require<ShapeError>(state.ssm.size() == u.batch() * self().states(), Derived::name,
-                            ": the state was not made by this layer for ", u.batch(), " streams");
+        require<ShapeError>(
+            state.ssm.size() == u.batch() * self().states() && conv1d.fits(state.conv, u.batch()),
+            Derived::name, ": the state was not made by this layer for ", u.batch(), " streams");
         if (!u.empty())
             self().infer(u, y, &state, context);
     }
