@@ -80,3 +80,19 @@ TEST_CASE("Mamba2 refuses sizes that do not fit together and states of other bat
     auto state = layer.rest_state(1);
     CHECK_THROWS_AS(layer.forward(u, y, state, workspace), ShapeError);
 }
+
+TEST_CASE("Mamba2 refuses a cache that its forward did not fill") {
+    using Layer = Mamba2<float>;
+    const Layer layer({.channels = 6, .state = 2, .head_channels = 4});
+    Layer gradient = zeros_like(layer);
+    Workspace workspace;
+    const Batch<float> u(2, 4, 6);
+    Batch<float> du(u.shape());
+    Layer::Cache fresh;
+    CHECK_THROWS_AS(layer.backward(u, u, du, fresh, gradient, workspace), ShapeError);
+    const Batch<float> step(1, 1, 6);
+    Batch<float> y(1, 1, 6);
+    Layer::Cache other;
+    layer.forward(step, y, other, workspace);
+    CHECK_THROWS_AS(layer.backward(u, u, du, other, gradient, workspace), ShapeError);
+}

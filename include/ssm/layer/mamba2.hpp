@@ -96,16 +96,9 @@ public:
     void forward(BatchView<const T> u, BatchView<T> y, Cache& cache,
                  const Context& context) const requires trains {
         require_forward(name, *this, u, y, context);
-        const auto resize = [&](Batch<T>& batch, std::size_t width) {
-            batch.resize({u.batch(), u.length(), width});
-        };
-        resize(cache.mlp_gate, mlp_channels());
-        resize(cache.mlp, mlp_channels());
-        resize(cache.z, options_.ssm_channels);
-        resize(cache.xBC, conv_channels());
-        resize(cache.delta, heads());
-        resize(cache.c, conv_channels());
-        resize(cache.y, options_.ssm_channels);
+        for_each_kept(cache, [&](Batch<T>& kept, std::size_t width) {
+            kept.resize({u.batch(), u.length(), width});
+        });
         if (u.empty())
             return;
         const Workspace::Frame frame = context.workspace.frame();
@@ -120,6 +113,9 @@ public:
         require_backward(name, *this, u, dy, du, context);
         if (u.empty())
             return;
+        for_each_kept(cache, [&](const Batch<T>& kept, std::size_t width) {
+            require_shape("ssm::Mamba2: cache", kept.shape(), {u.batch(), u.length(), width});
+        });
         const Workspace::Frame frame = context.workspace.frame();
         const auto rows = [&](std::size_t width) {
             return detail::take_rows<T>(u, width, context);
@@ -230,6 +226,18 @@ private:
     template <class U>
     [[nodiscard]] static U* row_of(BatchView<U> rows, std::size_t row) noexcept {
         return rows.data() + row * rows.channels();
+    }
+
+    /// Calls body(sequences, channels) for everything in a cache.
+    template <class Kept, class Body>
+    void for_each_kept(Kept& cache, Body&& body) const {
+        body(cache.mlp_gate, mlp_channels());
+        body(cache.mlp, mlp_channels());
+        body(cache.z, options_.ssm_channels);
+        body(cache.xBC, conv_channels());
+        body(cache.delta, heads());
+        body(cache.c, conv_channels());
+        body(cache.y, options_.ssm_channels);
     }
 
     [[nodiscard]] SsdSystem<T> system() const noexcept {
