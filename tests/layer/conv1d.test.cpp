@@ -58,3 +58,15 @@ TEST_CASE("Conv1d refuses states of other batches and widths") {
     CHECK_THROWS_AS(conv.forward(u, y, one, workspace), ShapeError);
     CHECK_THROWS_AS(conv.forward(u, y, narrow, workspace), ShapeError);
 }
+
+TEST_CASE("Conv1d has no intervals") {
+    const Conv1d<float> conv({.channels = 2});
+    Workspace workspace;
+    const Batch<double> intervals(1, 3, 1);
+    const Context context = Context(workspace).with_intervals(intervals);
+    const Batch<float> u(1, 3, 2);
+    Batch<float> y(u.shape());
+    CHECK_THROWS_AS(conv.forward(u, y, context), ValueError);
+    Conv1d<float> gradient = conv;
+    CHECK_THROWS_AS(conv.backward(u, u, y, {}, gradient, context), ValueError);
+}

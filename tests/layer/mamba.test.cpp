@@ -63,3 +63,15 @@ TEST_CASE("Mamba refuses sizes of zero and states of other batches") {
     auto narrow = Mamba<float>({.channels = 3, .width = 2}).rest_state(2);
     CHECK_THROWS_AS(layer.forward(u, y, narrow, workspace), ShapeError);
 }
+
+TEST_CASE("Mamba has no intervals") {
+    const Mamba<float> layer({.channels = 3});
+    Workspace workspace;
+    const Batch<double> intervals(2, 4, 1);
+    const Context context = Context(workspace).with_intervals(intervals);
+    const Batch<float> u(2, 4, 3);
+    Batch<float> y(u.shape());
+    Mamba<float>::Cache cache;
+    CHECK_THROWS_AS(layer.forward(u, y, context), ValueError);
+    CHECK_THROWS_AS(layer.forward(u, y, cache, context), ValueError);
+}

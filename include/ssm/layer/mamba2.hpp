@@ -50,7 +50,8 @@ namespace ssm {
 /// Initial   as the original: A uniform in -[1, 16], softplus(dt_bias) log-uniform, D = 1, init_states = 0, norm 1,
 ///           others as Linear and Conv1d
 /// State     width - 1 inputs of the convolution and N states for each of the S channels; one value
-/// Errors    ValueError for sizes that are zero or do not divide each other, and for limits out of order
+/// Errors    ValueError for sizes that are zero or do not divide each other, for limits out of order, and for
+///           intervals of the context; ShapeError for views, states and caches that do not fit
 /// Cost      channels (3 E + 2 G N + H) multiply-adds a step in matrix products, and the scan's 2 N S. Training keeps
 ///           2 E + 2 S + 4 G N + H numbers a step
 /// Real time step: no allocation, no lock, bounded time; on one thread, but for matrices of tens of megabytes (see
@@ -95,7 +96,7 @@ public:
     };
     void forward(BatchView<const T> u, BatchView<T> y, Cache& cache,
                  const Context& context) const requires trains {
-        require_forward(name, *this, u, y, context);
+        Base::check(u, y, context);
         for_each_kept(cache, [&](Batch<T>& kept, std::size_t width) {
             kept.resize({u.batch(), u.length(), width});
         });
