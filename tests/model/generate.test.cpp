@@ -129,3 +129,14 @@ TEST_CASE("texts without a token, unknown tokens and wrong shapes are refused") 
     generator.read(Tokens{}, workspace);
     CHECK(generator.logits(0).size() == 8);
 }
+
+TEST_CASE("a generator refuses resets and intervals, which texts do not have") {
+    const Model model = small();
+    Workspace workspace;
+    Generator generator(model);
+    const Tokens two{1, 2};
+    const Batch<std::uint8_t> mask(1, 2, 1);
+    const Batch<double> intervals(1, 2, 1);
+    CHECK_THROWS_AS(generator.read(two, Context(workspace).with_resets(mask)), ValueError);
+    CHECK_THROWS_AS(generator.read(two, Context(workspace).with_intervals(intervals)), ValueError);
+}

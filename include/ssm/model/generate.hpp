@@ -57,6 +57,7 @@ public:
     /// The texts go on with these tokens: prompts, or turns of a conversation.
     ///
     /// Shapes    tokens (texts, L, 1); the context's lengths say how many of each count
+    /// Errors    ValueError for resets and intervals of the context: a text is one sequence
     void read(BatchView<const Token> tokens, const Context& context) {
         check(tokens, context);
         feed_tokens(context.workspace);
@@ -121,6 +122,9 @@ private:
     void check(BatchView<const Token> tokens, const Context& context) const {
         require_shape("ssm::Generator: tokens", tokens.shape(), {texts(), tokens.length(), 1});
         context.check(tokens.shape());
+        context.require_regular("ssm::Generator");
+        require<ValueError>(context.resets.data() == nullptr,
+                            "ssm::Generator: texts have no resets; another generator begins anew");
         for (std::size_t b = 0; b < texts(); ++b) {
             const std::size_t length = context.valid_length(b, tokens.length());
             require<ValueError>(has_logits_ || length > 0, "ssm::Generator: text ", b,
