@@ -1,8 +1,12 @@
 #include <ssm/model/generate.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
+#include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include <ssm/io/checkpoint.hpp>
@@ -139,4 +143,22 @@ TEST_CASE("a generator refuses resets and intervals, which texts do not have") {
     const Batch<double> intervals(1, 2, 1);
     CHECK_THROWS_AS(generator.read(two, Context(workspace).with_resets(mask)), ValueError);
     CHECK_THROWS_AS(generator.read(two, Context(workspace).with_intervals(intervals)), ValueError);
+}
+
+TEST_CASE("no text draws when the logits of one are not numbers") {
+    Model model({.tokens = 8, .width = 5, .depth = 1, .tied = false}, {.state = 3}, Rng(3));
+    visit(
+        [](std::string_view name, const WeightTraits&, auto& weight) {
+            if (name == "backbone.embeddings.weight")
+                weight[2 * 5] = std::numeric_limits<double>::quiet_NaN();  // of token 2
+        },
+        model);
+    Workspace workspace;
+    Generator generator(model, {.temperature = 2.0}, 2, Rng(3));
+    const Tokens prompts{1, 2};
+    generator.read(BatchView<const std::int32_t>(prompts.data(), {2, 1, 1}), workspace);
+    REQUIRE(std::isfinite(generator.logits(0)[0]));
+    const Rng before = generator.rng(0);
+    CHECK_THROWS_AS(generator.next(workspace), ValueError);
+    CHECK(generator.rng(0) == before);
 }

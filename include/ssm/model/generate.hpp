@@ -85,13 +85,21 @@ public:
     }
 
     /// The next token of each text.
+    ///
+    /// Errors    ValueError for logits that are not finite, of any text: no text has drawn then
     std::span<const Token> next(Workspace& workspace) {
         require<ValueError>(has_logits_, "ssm::Generator: nothing was read to go on from");
         feed_tokens(workspace);
-        for (std::size_t b = 0; b < texts(); ++b) {
-            tokens_[b] = sampler_(logits(b), rngs_[b], seen(b));
+        const Workspace::Frame frame = workspace.frame();
+        const std::span<Token> drawn = workspace.take<Token>(texts());
+        const std::span<Rng> rngs = workspace.take<Rng>(texts());
+        std::ranges::copy(rngs_, rngs.begin());
+        for (std::size_t b = 0; b < texts(); ++b)
+            drawn[b] = sampler_(logits(b), rngs[b], seen(b));
+        std::ranges::copy(drawn, tokens_.begin());
+        std::ranges::copy(rngs, rngs_.begin());
+        for (std::size_t b = 0; b < texts(); ++b)
             mark(b, tokens_[b]);
-        }
         has_tokens_ = true;
         return tokens_;
     }
