@@ -21,6 +21,9 @@ using namespace ssm;
 using Model = LanguageModel<Mamba<double>>;
 using Tokens = std::vector<std::int32_t>;
 
+static_assert(std::is_constructible_v<Generator<Model>, const Model&>);
+static_assert(!std::is_constructible_v<Generator<Model>, Model>);
+
 namespace {
 
 Model small() {

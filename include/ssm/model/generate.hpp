@@ -52,6 +52,10 @@ public:
             seen_.resize(texts * model.tokens());
     }
 
+    /// A model that is about to vanish cannot be referred to.
+    explicit Generator(const Model&&, const SamplingOptions& = {}, std::size_t = 1,
+                       Rng = Rng()) = delete;
+
     [[nodiscard]] std::size_t texts() const noexcept { return tokens_.size(); }
 
     /// The texts go on with these tokens: prompts, or turns of a conversation.
