@@ -4,6 +4,7 @@
 #include <utility>
 
 #include <ssm/core/aligned.hpp>
+#include <ssm/core/detail/poison.hpp>
 #include <ssm/core/workspace.hpp>
 
 #include "support/allocation_counter.hpp"
@@ -91,3 +92,27 @@ TEST_CASE("tables are made once for each size") {
     CHECK(workspace.table<Table>(5).size == 5);
     CHECK(made == 2);
 }
+
+#if defined(SSM_HAS_ADDRESS_SANITIZER)
+TEST_CASE("AddressSanitizer sees what is next to taken memory and what was given back") {
+    const auto is_open = [](const double* at) {
+        return __asan_address_is_poisoned(reinterpret_cast<const char*>(at)) == 0;
+    };
+    Workspace workspace;
+    const Workspace::Frame outer = workspace.frame();
+    const double* first = workspace.take<double>(8).data();
+    const double* inside = nullptr;
+    {
+        const Workspace::Frame inner = workspace.frame();
+        inside = workspace.take<double>(3).data();
+        CHECK(is_open(inside + 2));
+        CHECK_FALSE(is_open(inside + 3));
+        (void)workspace.take<double>(100000);
+        CHECK(is_open(inside));
+    }
+    CHECK(is_open(first + 7));
+    CHECK_FALSE(is_open(first + 8));
+    CHECK_FALSE(is_open(inside));
+    CHECK(is_open(workspace.take<double>(3).data()));
+}
+#endif

@@ -75,6 +75,14 @@ TEST_CASE("an empty list of names leaves a weight out, and as it is") {
     load(loaded, path, {.stored_as = only_a});
     CHECK(loaded.a == Weights(1.0).a);
     CHECK(loaded.b == Weights(50.0).b);
+    // Also where, with a name, it could not be stored so.
+    const auto transposed = [](std::string_view weight) {
+        return StoredAs(weight == "a" ? "a" : "").transposed();
+    };
+    save(Weights(3.0), path, {.stored_as = transposed});
+    load(loaded, path, {.stored_as = transposed});
+    CHECK(loaded.a == Weights(3.0).a);
+    CHECK(loaded.b == Weights(50.0).b);
 }
 
 TEST_CASE("a file may have an axis of size 1 more, also in transposed parts") {

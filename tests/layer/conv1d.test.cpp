@@ -45,3 +45,28 @@ TEST_CASE("Conv1d refuses sizes of zero") {
     CHECK_THROWS_AS(Conv1d<float>({.channels = 0}), ValueError);
     CHECK_THROWS_AS(Conv1d<float>({.channels = 3, .width = 0}), ValueError);
 }
+
+TEST_CASE("Conv1d refuses states of other batches and widths") {
+    const Conv1d<float> conv({.channels = 16});
+    Workspace workspace;
+    const Batch<float> u(64, 3, 16);
+    Batch<float> y(u.shape());
+    Conv1d<float>::State empty;
+    auto one = conv.rest_state(1);
+    auto narrow = Conv1d<float>({.channels = 16, .width = 2}).rest_state(64);
+    CHECK_THROWS_AS(conv.forward(u, y, empty, workspace), ShapeError);
+    CHECK_THROWS_AS(conv.forward(u, y, one, workspace), ShapeError);
+    CHECK_THROWS_AS(conv.forward(u, y, narrow, workspace), ShapeError);
+}
+
+TEST_CASE("Conv1d has no intervals") {
+    const Conv1d<float> conv({.channels = 2});
+    Workspace workspace;
+    const Batch<double> intervals(1, 3, 1);
+    const Context context = Context(workspace).with_intervals(intervals);
+    const Batch<float> u(1, 3, 2);
+    Batch<float> y(u.shape());
+    CHECK_THROWS_AS(conv.forward(u, y, context), ValueError);
+    Conv1d<float> gradient = conv;
+    CHECK_THROWS_AS(conv.backward(u, u, y, {}, gradient, context), ValueError);
+}

@@ -52,10 +52,26 @@ TEST_CASE("Mamba refuses sizes of zero and states of other batches") {
     CHECK_THROWS_AS(Mamba<float>({.channels = 0}), ValueError);
     CHECK_THROWS_AS(Mamba<float>({.channels = 3, .state = 0}), ValueError);
     CHECK_THROWS_AS(Mamba<float>({.channels = 3, .timescale = {.min = 0.0}}), ValueError);
+    CHECK_THROWS_AS(Mamba<float>({.channels = 3, .state = std::size_t{1} << 63}), ValueError);
+    CHECK_THROWS_AS(Mamba<float>({.channels = 3, .rank = std::size_t{1} << 63}), ValueError);
     const Mamba<float> layer({.channels = 3});
     Workspace workspace;
     Batch<float> u(2, 4, 3);
     Batch<float> y(u.shape());
     auto state = layer.rest_state(1);
     CHECK_THROWS_AS(layer.forward(u, y, state, workspace), ShapeError);
+    auto narrow = Mamba<float>({.channels = 3, .width = 2}).rest_state(2);
+    CHECK_THROWS_AS(layer.forward(u, y, narrow, workspace), ShapeError);
+}
+
+TEST_CASE("Mamba has no intervals") {
+    const Mamba<float> layer({.channels = 3});
+    Workspace workspace;
+    const Batch<double> intervals(2, 4, 1);
+    const Context context = Context(workspace).with_intervals(intervals);
+    const Batch<float> u(2, 4, 3);
+    Batch<float> y(u.shape());
+    Mamba<float>::Cache cache;
+    CHECK_THROWS_AS(layer.forward(u, y, context), ValueError);
+    CHECK_THROWS_AS(layer.forward(u, y, cache, context), ValueError);
 }

@@ -69,10 +69,42 @@ TEST_CASE("Mamba2 refuses sizes that do not fit together and states of other bat
     CHECK_THROWS_AS(Layer({.channels = 6, .head_channels = 4, .ssm_channels = 16}), ValueError);
     CHECK_THROWS_AS(Layer({.channels = 6, .head_channels = 4, .dt_lowest = 1.0, .dt_highest = 0.5}),
                     ValueError);
+    for (const std::size_t huge : {std::size_t{1} << 31, std::size_t{1} << 63}) {
+        CHECK_THROWS_AS(Layer({.channels = 6, .state = huge, .head_channels = 4}), ValueError);
+        CHECK_THROWS_AS(Layer({.channels = 6, .head_channels = 4, .expand = huge}), ValueError);
+    }
     const Layer layer({.channels = 6, .state = 2, .head_channels = 4});
     Workspace workspace;
     Batch<float> u(2, 4, 6);
     Batch<float> y(u.shape());
     auto state = layer.rest_state(1);
     CHECK_THROWS_AS(layer.forward(u, y, state, workspace), ShapeError);
+}
+
+TEST_CASE("Mamba2 refuses a cache that its forward did not fill") {
+    using Layer = Mamba2<float>;
+    const Layer layer({.channels = 6, .state = 2, .head_channels = 4});
+    Layer gradient = zeros_like(layer);
+    Workspace workspace;
+    const Batch<float> u(2, 4, 6);
+    Batch<float> du(u.shape());
+    Layer::Cache fresh;
+    CHECK_THROWS_AS(layer.backward(u, u, du, fresh, gradient, workspace), ShapeError);
+    const Batch<float> step(1, 1, 6);
+    Batch<float> y(1, 1, 6);
+    Layer::Cache other;
+    layer.forward(step, y, other, workspace);
+    CHECK_THROWS_AS(layer.backward(u, u, du, other, gradient, workspace), ShapeError);
+}
+
+TEST_CASE("Mamba2 has no intervals") {
+    const Mamba2<float> layer({.channels = 6, .state = 2, .head_channels = 4});
+    Workspace workspace;
+    const Batch<double> intervals(2, 4, 1);
+    const Context context = Context(workspace).with_intervals(intervals);
+    const Batch<float> u(2, 4, 6);
+    Batch<float> y(u.shape());
+    Mamba2<float>::Cache cache;
+    CHECK_THROWS_AS(layer.forward(u, y, context), ValueError);
+    CHECK_THROWS_AS(layer.forward(u, y, cache, context), ValueError);
 }

@@ -87,3 +87,17 @@ TEST_CASE("BatchNorm refuses to train on a single step") {
     Batch<float> y(1, 1, 2);
     CHECK_THROWS_AS(norm.forward(u, y, cache, workspace), ValueError);
 }
+
+TEST_CASE("BatchNorm refuses a cache that its forward did not fill") {
+    const BatchNorm<float> norm({.channels = 2});
+    BatchNorm<float> gradient = zeros_like(norm);
+    Workspace workspace;
+    const Batch<float> u(2, 3, 2);
+    Batch<float> y(2, 3, 2);
+    BatchNorm<float>::Cache fresh;
+    CHECK_THROWS_AS(norm.backward(u, u, y, fresh, gradient, workspace), ShapeError);
+    BatchNorm<float>::Cache other;
+    Batch<float> two(1, 2, 2);
+    norm.forward(two, two, other, workspace);
+    CHECK_THROWS_AS(norm.backward(u, u, y, other, gradient, workspace), ShapeError);
+}

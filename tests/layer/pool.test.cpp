@@ -51,3 +51,16 @@ TEST_CASE("a maximum over a sequence with NaN is NaN wherever it stands") {
 TEST_CASE("a pool without channels is refused") {
     CHECK_THROWS_AS(MeanPool<float>({.channels = 0}), ValueError);
 }
+
+TEST_CASE("a pool refuses states of other batches and channels") {
+    const MeanPool<float> pool({.channels = 16});
+    Workspace workspace;
+    const Batch<float> u(64, 3, 16);
+    Batch<float> y(64, 1, 16);
+    MeanPool<float>::State empty;
+    auto one = pool.rest_state(1);
+    auto narrow = MeanPool<float>({.channels = 4}).rest_state(64);
+    CHECK_THROWS_AS(pool.forward(u, y, empty, workspace), ShapeError);
+    CHECK_THROWS_AS(pool.forward(u, y, one, workspace), ShapeError);
+    CHECK_THROWS_AS(pool.forward(u, y, narrow, workspace), ShapeError);
+}

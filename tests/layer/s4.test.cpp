@@ -202,6 +202,15 @@ TEST_CASE(
     CHECK(difference(other, y) < 1e-4);
 }
 
+TEST_CASE("a length that C cannot be folded for changes nothing") {
+    const Legs plain(small<Legs>(3, 8));
+    Legs layer = plain;
+    for (const std::size_t steps : {std::size_t{1} << 40, std::size_t{1} << 63})
+        CHECK_THROWS_AS(set_length(layer, steps), ValueError);
+    CHECK(layer.bank.C == plain.bank.C);
+    CHECK(length(layer) == 0);
+}
+
 TEST_CASE("a cut-off kernel ends, and does not stream") {
     auto options = small<Legs>(2, 4);
     options.structure.max_length = 5;

@@ -35,3 +35,12 @@ TEST_CASE("closed loops keep every promise of a layer that reduces time") {
     check_conformance(ClosedLoop<double, init::ShiftRegister>(
         {.channels = 2, .state = 4, .horizon = 6, .predict_inputs = true}));
 }
+
+TEST_CASE("closed loops have no intervals") {
+    const ClosedLoop<double> loop({.channels = 2, .state = 3, .horizon = 4});
+    Workspace workspace;
+    const Batch<double> intervals(1, 5, 1);
+    const Batch<double> u(1, 5, 2);
+    Batch<double> y(1, 4, 2);
+    CHECK_THROWS_AS(loop.forward(u, y, Context(workspace).with_intervals(intervals)), ValueError);
+}

@@ -191,3 +191,15 @@ TEST_CASE("a cache of another input is refused by the backward") {
     const Batch<float> longer(1, 5, 3);
     CHECK_THROWS_AS(model.backward(longer, longer, {}, cache, gradient, workspace), ShapeError);
 }
+
+TEST_CASE("a state of another depth is refused") {
+    Rng rng(1);
+    const auto model = blocks<float>(3, 3, {}, rng);
+    Workspace workspace;
+    const Batch<float> u(1, 4, 3);
+    Batch<float> y(1, 4, 3);
+    Repeat<Block<float>>::State empty;
+    auto shallow = blocks<float>(2, 3, {}, rng).rest_state();
+    CHECK_THROWS_AS(model.forward(u, y, empty, workspace), ShapeError);
+    CHECK_THROWS_AS(model.forward(u, y, shallow, workspace), ShapeError);
+}

@@ -1,11 +1,16 @@
 // Blocks with gates around a state space layer; here a linear one, which is quick to compile and differentiate.
 
 #include <cstddef>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <vector>
 
 #include <ssm/core/batch.hpp>
 #include <ssm/core/error.hpp>
 #include <ssm/core/rng.hpp>
 #include <ssm/core/workspace.hpp>
+#include <ssm/layer/conv1d.hpp>
 #include <ssm/layer/linear.hpp>
 #include <ssm/math/activation.hpp>
 #include <ssm/model/gated_block.hpp>
@@ -61,4 +66,16 @@ TEST_CASE("gated blocks are their formulae") {
 
 TEST_CASE("a gate has the width of its input") {
     CHECK_THROWS_AS(SelfGate(Linear<double>({.in = 3, .out = 4})), ShapeError);
+}
+
+TEST_CASE("what a stream through a gate remembers has a name") {
+    const SelfGate gate(Conv1d<double>({.channels = 3}));
+    auto state = gate.rest_state();
+    std::vector<std::string> names;
+    const auto note = [&](std::string_view name, const auto& value) {
+        static_assert(std::is_same_v<decltype(value), const Conv1d<double>::State&>);
+        names.emplace_back(name);
+    };
+    decltype(state)::visit_numbers(note, state);
+    CHECK(names == std::vector<std::string>{"inner"});
 }

@@ -1,8 +1,12 @@
 #include <ssm/model/generate.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
+#include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include <ssm/io/checkpoint.hpp>
@@ -16,6 +20,9 @@ using namespace ssm;
 
 using Model = LanguageModel<Mamba<double>>;
 using Tokens = std::vector<std::int32_t>;
+
+static_assert(std::is_constructible_v<Generator<Model>, const Model&>);
+static_assert(!std::is_constructible_v<Generator<Model>, Model>);
 
 namespace {
 
@@ -128,4 +135,33 @@ TEST_CASE("texts without a token, unknown tokens and wrong shapes are refused") 
     generator.read(two, workspace);
     generator.read(Tokens{}, workspace);
     CHECK(generator.logits(0).size() == 8);
+}
+
+TEST_CASE("a generator refuses resets and intervals, which texts do not have") {
+    const Model model = small();
+    Workspace workspace;
+    Generator generator(model);
+    const Tokens two{1, 2};
+    const Batch<std::uint8_t> mask(1, 2, 1);
+    const Batch<double> intervals(1, 2, 1);
+    CHECK_THROWS_AS(generator.read(two, Context(workspace).with_resets(mask)), ValueError);
+    CHECK_THROWS_AS(generator.read(two, Context(workspace).with_intervals(intervals)), ValueError);
+}
+
+TEST_CASE("no text draws when the logits of one are not numbers") {
+    Model model({.tokens = 8, .width = 5, .depth = 1, .tied = false}, {.state = 3}, Rng(3));
+    visit(
+        [](std::string_view name, const WeightTraits&, auto& weight) {
+            if (name == "backbone.embeddings.weight")
+                weight[2 * 5] = std::numeric_limits<double>::quiet_NaN();  // of token 2
+        },
+        model);
+    Workspace workspace;
+    Generator generator(model, {.temperature = 2.0}, 2, Rng(3));
+    const Tokens prompts{1, 2};
+    generator.read(BatchView<const std::int32_t>(prompts.data(), {2, 1, 1}), workspace);
+    REQUIRE(std::isfinite(generator.logits(0)[0]));
+    const Rng before = generator.rng(0);
+    CHECK_THROWS_AS(generator.next(workspace), ValueError);
+    CHECK(generator.rng(0) == before);
 }

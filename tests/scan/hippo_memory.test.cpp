@@ -156,6 +156,8 @@ TEST_CASE("questions that a memory cannot answer") {
     CHECK_THROWS_AS(memory.reconstruct(0, std::vector<double>{-1.0}, values), ValueError);
     CHECK_THROWS_AS(memory.reconstruct(0, std::vector<double>{9.5}, values), ValueError);
     CHECK_THROWS_AS(memory.reconstruct(0, std::vector<double>{1.0, 2.0}, values), ShapeError);
+    CHECK_THROWS_AS(memory.reconstruct(1, std::vector<double>{1.0}, values), ValueError);
+    CHECK_THROWS_AS(memory.coefficients(1), ValueError);
     CHECK_THROWS_AS(HippoMemory<double>({.state = 0}), ValueError);
     CHECK_THROWS_AS(HippoMemory<double>({.state = 4, .alpha = 2.0}), ValueError);
     CHECK_THROWS_AS((HippoMemory<double, hippo::LegT>({.state = 4, .window = 0.0})), ValueError);

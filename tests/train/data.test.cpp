@@ -2,6 +2,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <numeric>
+#include <span>
+#include <type_traits>
 #include <vector>
 
 #include <ssm/core/batch.hpp>
@@ -22,7 +24,20 @@ Indices vector_of(std::span<const std::size_t> indices) {
     return {indices.begin(), indices.end()};
 }
 
+using Labelled = ssm::Examples<float, std::int32_t>;
+using Labels = std::vector<std::int32_t>;
+
 }  // namespace
+
+// Nothing refers to what is about to vanish; views are handed over as they are.
+static_assert(std::is_constructible_v<Labelled, ssm::Batch<float>&, const Labels&>);
+static_assert(std::is_constructible_v<Labelled, ssm::BatchView<const float>,
+                                      std::span<const std::int32_t>, std::span<const std::size_t>>);
+static_assert(!std::is_constructible_v<Labelled, ssm::Batch<float>, Labels&>);
+static_assert(!std::is_constructible_v<Labelled, ssm::Batch<float>&, Labels>);
+static_assert(!std::is_constructible_v<Labelled, ssm::Batch<float>&, Labels&, Indices>);
+static_assert(std::is_constructible_v<ssm::Subset<Labelled>, const Labelled&, Indices>);
+static_assert(!std::is_constructible_v<ssm::Subset<Labelled>, Labelled, Indices>);
 
 TEST_CASE("shuffled indices are a permutation that the generator decides") {
     ssm::Rng rng(5);
@@ -103,7 +118,8 @@ TEST_CASE("examples that do not fit together are rejected") {
     const std::vector<std::int32_t> labels = {0, 1, 2};
     CHECK_THROWS_AS(ssm::Examples(u, target), ssm::ShapeError);
     CHECK_THROWS_AS(ssm::Examples(u, labels), ssm::ShapeError);
-    CHECK_THROWS_AS(ssm::Examples(u, std::vector<std::int32_t>()), ssm::ShapeError);
+    const std::vector<std::int32_t> none;
+    CHECK_THROWS_AS(ssm::Examples(u, none), ssm::ShapeError);
     const Indices lengths = {1};
     CHECK_THROWS_AS(ssm::Examples(u, u, std::span<const std::size_t>(lengths)), ssm::ShapeError);
     const ssm::Examples fine(u, u);

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -148,6 +149,30 @@ TEST_CASE("accumulated mini-batches make the update of one large batch") {
         // The same sums in another order.
         CHECK(largest_difference(weights_of(whole), weights_of(parts)) < 1e-12);
     }
+}
+
+TEST_CASE("accumulated mini-batches count as much as they have labels that count") {
+    const Points points(24);
+    ssm::Batch<double> sequences(6, 4, 4);
+    std::copy_n(points.inputs.data(), points.inputs.size(), sequences.data());
+    std::vector<std::int32_t> labels = points.labels;
+    for (std::size_t i = 0; i < 11; ++i)
+        labels[i] = -100;
+    const CrossEntropy loss{.class_weights = {1.0, 0.5, 3.0, 2.0}};
+    const auto trained = [&](std::size_t batch_size, std::size_t accumulation) {
+        Model model({.in = 4, .out = 4});
+        ssm::TrainState state(model, ssm::SGD<Model>(model, {.learning_rate = 0.1}));
+        ssm::fit(model, state, ssm::Examples(sequences, labels), loss,
+                 {.epochs = 2,
+                  .batch_size = batch_size,
+                  .accumulation = accumulation,
+                  .shuffles = false});
+        return weights_of(model);
+    };
+    // The same sums in another order. The first mini-batches have no labels that count, or few.
+    const std::vector<double> whole = trained(6, 1);
+    CHECK(largest_difference(whole, trained(2, 3)) < 1e-12);
+    CHECK(largest_difference(whole, trained(1, 6)) < 1e-12);
 }
 
 TEST_CASE("accumulation averages the statistics of its mini-batches") {

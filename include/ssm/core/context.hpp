@@ -84,6 +84,11 @@ struct Context {
                                 length, ", more than the ", shape.length, " steps of the batch");
     }
 
+    /// Raises ValueError for intervals, on behalf of a layer all of whose steps take the same time.
+    void require_regular(const char* what) const {
+        require<ValueError>(!is_irregular(), what, ": has no intervals between steps; S5 has");
+    }
+
     Workspace& workspace;
     ResetMask resets{};                      ///< empty: no resets
     std::span<const std::size_t> lengths{};  ///< empty: all steps of all sequences are valid

@@ -129,6 +129,8 @@ public:
         visit(
             [&](std::string_view name, const WeightTraits&, auto& weight) {
                 const StoredAs stored = find(name);
+                if (stored.names.empty())
+                    return;
                 const StoredParts parts(stored, weight.extents());
                 for (std::size_t part = 0; part < stored.names.size(); ++part)
                     if (file_.contains(stored.names[part]))

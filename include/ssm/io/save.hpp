@@ -47,6 +47,8 @@ void add_weights(SafetensorsWriter& writer, const L& layer, const SaveOptions& o
             const StoredAs stored = options.stored_as ? options.stored_as(name)
                                     : options.name    ? StoredAs(options.name(name))
                                                       : StoredAs(std::string(name));
+            if (stored.names.empty())
+                return;
             const detail::StoredParts parts(stored, weight.extents());
             for (std::size_t part = 0; part < stored.names.size(); ++part) {
                 const std::string full = options.prefix + stored.names[part];

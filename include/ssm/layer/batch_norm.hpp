@@ -87,9 +87,7 @@ public:
     }
     void forward(BatchView<const T> u, BatchView<T> y, Cache& cache, const Context& context) const {
         require_forward("ssm::BatchNorm", *this, u, y, context);
-        cache.count = 0;
-        for (std::size_t b = 0; b < u.batch(); ++b)
-            cache.count += context.valid_length(b, u.length());
+        cache.count = valid_steps(u, context);
         require<ValueError>(cache.count != 1,
                             "ssm::BatchNorm: one step has no variance; train with two or more");
         measure(u, cache, context);
@@ -106,6 +104,10 @@ public:
     void backward(BatchView<const T> u, BatchView<const T> dy, BatchView<T> du, const Cache& cache,
                   BatchNorm& gradient, const Context& context) const {
         require_backward("ssm::BatchNorm", *this, u, dy, du, context);
+        require<ShapeError>(
+            cache.mean.size() == options_.channels && cache.count == valid_steps(u, context),
+            "ssm::BatchNorm: the cache has statistics of ", cache.mean.size(), " channels over ",
+            cache.count, " steps, expected ", options_.channels, " over ", valid_steps(u, context));
         if (cache.count == 0)
             return fill_zero(du);
         const std::size_t channels = options_.channels;
@@ -143,6 +145,12 @@ private:
     }
     [[nodiscard]] T scale_of(T variance) const noexcept {
         return T(1) / std::sqrt(variance + static_cast<T>(options_.epsilon));
+    }
+    static std::size_t valid_steps(BatchView<const T> u, const Context& context) noexcept {
+        std::size_t count = 0;
+        for (std::size_t b = 0; b < u.batch(); ++b)
+            count += context.valid_length(b, u.length());
+        return count;
     }
     static void fill_zero(BatchView<T> du) {
         if (!du.empty())

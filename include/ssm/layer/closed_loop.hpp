@@ -37,7 +37,7 @@ namespace ssm {
 /// Shapes    u (batch, L, H) -> y (batch, horizon, H), or (batch, horizon, 2 H) = [y, u_hat] if inputs are wanted;
 ///           a, b, c, k (H, d), a only for initialisations with feedback
 /// Resets    the window begins at the last reset and ends at the valid length
-/// Errors    ValueError for sizes of zero; ShapeError for views that do not fit
+/// Errors    ValueError for sizes of zero, and for intervals of the context; ShapeError for views that do not fit
 /// Cost      4 d (L + horizon) flops for each channel and 2 d (L + horizon) more for each sequence, in matrix products
 /// Threads   parallel over channels; same bits for any number of threads
 /// Source    arXiv:2303.09489, section 3.2. With norm `none` the original puts b for k into M; this does not
@@ -90,6 +90,7 @@ public:
 
     void forward(BatchView<const T> u, BatchView<T> y, const Context& context) const {
         require_forward("ssm::ClosedLoop", *this, u, y, context);
+        context.require_regular("ssm::ClosedLoop");
         if (y.empty())
             return;
         const auto frame = context.workspace.frame();
@@ -112,6 +113,7 @@ public:
     void backward(BatchView<const T> u, BatchView<const T> dy, BatchView<T> du, const Cache&,
                   ClosedLoop& gradient, const Context& context) const {
         require_backward("ssm::ClosedLoop", *this, u, dy, du, context);
+        context.require_regular("ssm::ClosedLoop");
         if (u.empty())
             return;
         const auto frame = context.workspace.frame();
@@ -261,6 +263,7 @@ private:
         require_shape("ssm::ClosedLoop: open loop", y.shape(),
                       {u.batch(), u.length(), 2 * options_.channels});
         context.check(u.shape());
+        context.require_regular("ssm::ClosedLoop");
     }
     void open_system(const Rows& rows, CompanionSystem& system) const {
         system.reset({options_.channels, options_.state, 2, options_.channels, 1});

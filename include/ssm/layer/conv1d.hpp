@@ -24,7 +24,7 @@ namespace ssm {
 ///           (channels, 1, W): vectors run across channels; bias (channels)
 /// Initial   weight and bias uniform in +-1/sqrt(W), as torch.nn.Conv1d
 /// State     the last W - 1 inputs of each stream; a reset makes them zero
-/// Errors    ValueError for zero channels or width
+/// Errors    ValueError for zero channels or width, and for intervals of the context; ShapeError for views and states that do not fit
 /// Cost      2 W flops a number, one pass over memory; backward computes the forward again
 /// Source    causal_conv1d of Mamba
 template <class T>
@@ -71,11 +71,14 @@ public:
     [[nodiscard]] const Options& options() const noexcept { return options_; }
 
     void forward(BatchView<const T> u, BatchView<T> y, const Context& context) const {
-        require_forward("ssm::Conv1d", *this, u, y, context);
+        check(u, y, context);
         depthwise_forward<T>(filter(), u, y, nullptr, context);
     }
     void forward(BatchView<const T> u, BatchView<T> y, State& state, const Context& context) const {
-        require_forward("ssm::Conv1d", *this, u, y, context);
+        check(u, y, context);
+        require<ShapeError>(fits(state, u.batch()), "ssm::Conv1d: the state has ",
+                            state.window.size(), " numbers, expected ", u.batch(), " times ",
+                            options_.width - 1, " times ", options_.channels);
         depthwise_forward<T>(filter(), u, y, state.window.data(), context);
         depthwise_advance<T>(filter(), u, state.window.data(), context);
     }
@@ -85,14 +88,19 @@ public:
     void backward(BatchView<const T> u, BatchView<const T> dy, BatchView<T> du, const Cache&,
                   Conv1d& gradient, const Context& context) const {
         require_backward("ssm::Conv1d", *this, u, dy, du, context);
+        context.require_regular("ssm::Conv1d");
         depthwise_backward<T>(filter(), u, dy, du, nullptr, gradient.weight.data(),
                               bias.empty() ? nullptr : gradient.bias.data(), nullptr, context);
     }
 
     [[nodiscard]] State rest_state(std::size_t batch = 1) const {
         State state;
-        state.window.resize(batch * (options_.width - 1) * options_.channels);
+        state.window.resize(window_size(batch));
         return state;
+    }
+    /// Whether this state is one of `batch` streams through such a layer.
+    [[nodiscard]] bool fits(const State& state, std::size_t batch) const noexcept {
+        return state.window.size() == window_size(batch);
     }
     void step(std::span<const T> u, std::span<T> y, State& state) const noexcept {
         depthwise_step<T>(filter(), u, y, state.window.data());
@@ -109,6 +117,13 @@ public:
     Tensor<T> bias;  ///< empty without bias
 
 private:
+    void check(BatchView<const T> u, BatchView<T> y, const Context& context) const {
+        require_forward("ssm::Conv1d", *this, u, y, context);
+        context.require_regular("ssm::Conv1d");
+    }
+    [[nodiscard]] std::size_t window_size(std::size_t batch) const noexcept {
+        return batch * (options_.width - 1) * options_.channels;
+    }
     [[nodiscard]] Depthwise<T> filter() const noexcept {
         return {options_.channels, options_.width, weight.data(),
                 bias.empty() ? nullptr : bias.data(), options_.silu};

@@ -42,7 +42,8 @@ namespace ssm {
 ///           vectors run across channels
 /// Initial   as the original: A = -(1, ..., N), softplus(dt_proj.bias) log-uniform, D = 1, others as Linear
 /// State     width - 1 inputs of the convolution and N states for each of the E channels; one value
-/// Errors    ValueError for sizes of zero
+/// Errors    ValueError for sizes of zero, and for intervals of the context; ShapeError for views, states and caches
+///           that do not fit
 /// Cost      2 E (3 channels + R + N) multiply-adds a step in matrix products, and the scan. Training keeps
 ///           5 E + 2 R + 4 N + E N / 16 numbers a step
 /// Real time step: no allocation, no lock, bounded time; on one thread, but for matrices of tens of megabytes (see
@@ -81,7 +82,7 @@ public:
     };
     void forward(BatchView<const T> u, BatchView<T> y, Cache& cache,
                  const Context& context) const requires trains {
-        require_forward(name, *this, u, y, context);
+        Base::check(u, y, context);
         for (Batch<T>* batch : {&cache.x, &cache.z, &cache.c, &cache.y})
             batch->resize({u.batch(), u.length(), options_.inner});
         cache.maps.resize({u.batch(), u.length(), maps_width()});

@@ -50,7 +50,8 @@ namespace ssm {
 /// Initial   as the original: A uniform in -[1, 16], softplus(dt_bias) log-uniform, D = 1, init_states = 0, norm 1,
 ///           others as Linear and Conv1d
 /// State     width - 1 inputs of the convolution and N states for each of the S channels; one value
-/// Errors    ValueError for sizes that are zero or do not divide each other, and for limits out of order
+/// Errors    ValueError for sizes that are zero or do not divide each other, for limits out of order, and for
+///           intervals of the context; ShapeError for views, states and caches that do not fit
 /// Cost      channels (3 E + 2 G N + H) multiply-adds a step in matrix products, and the scan's 2 N S. Training keeps
 ///           2 E + 2 S + 4 G N + H numbers a step
 /// Real time step: no allocation, no lock, bounded time; on one thread, but for matrices of tens of megabytes (see
@@ -99,17 +100,10 @@ public:
     };
     void forward(BatchView<const T> u, BatchView<T> y, Cache& cache,
                  const Context& context) const requires trains {
-        require_forward(name, *this, u, y, context);
-        const auto resize = [&](Batch<T>& batch, std::size_t width) {
-            batch.resize({u.batch(), u.length(), width});
-        };
-        resize(cache.mlp_gate, mlp_channels());
-        resize(cache.mlp, mlp_channels());
-        resize(cache.z, options_.ssm_channels);
-        resize(cache.xBC, conv_channels());
-        resize(cache.delta, heads());
-        resize(cache.c, conv_channels());
-        resize(cache.y, options_.ssm_channels);
+        Base::check(u, y, context);
+        for_each_kept(cache, [&](Batch<T>& kept, std::size_t width) {
+            kept.resize({u.batch(), u.length(), width});
+        });
         if (u.empty())
             return;
         const Workspace::Frame frame = context.workspace.frame();
@@ -124,6 +118,9 @@ public:
         require_backward(name, *this, u, dy, du, context);
         if (u.empty())
             return;
+        for_each_kept(cache, [&](const Batch<T>& kept, std::size_t width) {
+            require_shape("ssm::Mamba2: cache", kept.shape(), {u.batch(), u.length(), width});
+        });
         const Workspace::Frame frame = context.workspace.frame();
         const auto rows = [&](std::size_t width) {
             return detail::take_rows<T>(u, width, context);
@@ -239,6 +236,18 @@ private:
     template <class U>
     [[nodiscard]] static U* row_of(BatchView<U> rows, std::size_t row) noexcept {
         return rows.data() + row * rows.channels();
+    }
+
+    /// Calls body(sequences, channels) for everything in a cache.
+    template <class Kept, class Body>
+    void for_each_kept(Kept& cache, Body&& body) const {
+        body(cache.mlp_gate, mlp_channels());
+        body(cache.mlp, mlp_channels());
+        body(cache.z, options_.ssm_channels);
+        body(cache.xBC, conv_channels());
+        body(cache.delta, heads());
+        body(cache.c, conv_channels());
+        body(cache.y, options_.ssm_channels);
     }
 
     [[nodiscard]] SsdSystem<T> system() const noexcept {

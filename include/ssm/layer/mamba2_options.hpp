@@ -5,6 +5,7 @@
 
 #include <ssm/core/error.hpp>
 #include <ssm/layer/detail/dt_init.hpp>
+#include <ssm/layer/detail/require_sizes.hpp>
 #include <ssm/layer/gated_norm.hpp>
 
 namespace ssm {
@@ -39,6 +40,13 @@ namespace detail {
 
 /// The options with `inner`, `ssm_channels` and `norm_groups` filled in.
 [[nodiscard]] inline Mamba2Options resolved(Mamba2Options o) {
+    require_sizes("ssm::Mamba2", {{"channels", o.channels},
+                                  {"state", o.state},
+                                  {"head_channels", o.head_channels},
+                                  {"groups", o.groups},
+                                  {"width", o.width},
+                                  {"expand", o.expand},
+                                  {"inner", o.inner}});
     if (o.inner == 0)
         o.inner = o.expand * o.channels;
     if (o.ssm_channels == 0)

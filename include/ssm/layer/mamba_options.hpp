@@ -4,6 +4,7 @@
 
 #include <ssm/core/error.hpp>
 #include <ssm/layer/detail/dt_init.hpp>
+#include <ssm/layer/detail/require_sizes.hpp>
 
 namespace ssm {
 
@@ -41,6 +42,12 @@ namespace detail {
 
 /// The options with `inner` and `rank` filled in.
 [[nodiscard]] inline MambaOptions resolved(MambaOptions options) {
+    require_sizes("ssm::Mamba", {{"channels", options.channels},
+                                 {"state", options.state},
+                                 {"width", options.width},
+                                 {"expand", options.expand},
+                                 {"inner", options.inner},
+                                 {"rank", options.rank}});
     require<ValueError>(options.channels > 0 && options.state > 0 && options.width > 0 &&
                             (options.inner > 0 || options.expand > 0),
                         "ssm::Mamba: channels = ", options.channels, ", state = ", options.state,

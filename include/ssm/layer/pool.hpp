@@ -58,7 +58,7 @@ struct Max {
 /// Shapes    u (batch, L, channels) -> y (batch, 1, channels)
 /// State     a row of doubles and a count for each stream: the output of a step or block is the pool over
 ///           everything so far
-/// Errors    ValueError for zero channels
+/// Errors    ValueError for zero channels; ShapeError for views and states that do not fit
 /// Cost      one pass over u; sums in double
 template <class T, class Rule>
 class TimePool {
@@ -100,6 +100,11 @@ public:
     }
     void forward(BatchView<const T> u, BatchView<T> y, State& state, const Context& context) const {
         require_forward(Rule::name, *this, u, y, context);
+        require<ShapeError>(
+            state.counts.size() == u.batch() && state.values.size() == u.batch() * channels_,
+            Rule::name, ": the state has ", state.counts.size(), " counts and ",
+            state.values.size(), " values, expected ", u.batch(), " and ", u.batch(), " times ",
+            channels_);
         take_all(u, y, state.values.data(), state.counts.data(), context);
     }
     void forward(BatchView<const T> u, BatchView<T> y, Cache&, const Context& context) const {

@@ -52,11 +52,16 @@ public:
             seen_.resize(texts * model.tokens());
     }
 
+    /// A model that is about to vanish cannot be referred to.
+    explicit Generator(const Model&&, const SamplingOptions& = {}, std::size_t = 1,
+                       Rng = Rng()) = delete;
+
     [[nodiscard]] std::size_t texts() const noexcept { return tokens_.size(); }
 
     /// The texts go on with these tokens: prompts, or turns of a conversation.
     ///
     /// Shapes    tokens (texts, L, 1); the context's lengths say how many of each count
+    /// Errors    ValueError for resets and intervals of the context: a text is one sequence
     void read(BatchView<const Token> tokens, const Context& context) {
         check(tokens, context);
         feed_tokens(context.workspace);
@@ -84,13 +89,21 @@ public:
     }
 
     /// The next token of each text.
+    ///
+    /// Errors    ValueError for logits that are not finite, of any text: no text has drawn then
     std::span<const Token> next(Workspace& workspace) {
         require<ValueError>(has_logits_, "ssm::Generator: nothing was read to go on from");
         feed_tokens(workspace);
-        for (std::size_t b = 0; b < texts(); ++b) {
-            tokens_[b] = sampler_(logits(b), rngs_[b], seen(b));
+        const Workspace::Frame frame = workspace.frame();
+        const std::span<Token> drawn = workspace.take<Token>(texts());
+        const std::span<Rng> rngs = workspace.take<Rng>(texts());
+        std::ranges::copy(rngs_, rngs.begin());
+        for (std::size_t b = 0; b < texts(); ++b)
+            drawn[b] = sampler_(logits(b), rngs[b], seen(b));
+        std::ranges::copy(drawn, tokens_.begin());
+        std::ranges::copy(rngs, rngs_.begin());
+        for (std::size_t b = 0; b < texts(); ++b)
             mark(b, tokens_[b]);
-        }
         has_tokens_ = true;
         return tokens_;
     }
@@ -121,6 +134,9 @@ private:
     void check(BatchView<const Token> tokens, const Context& context) const {
         require_shape("ssm::Generator: tokens", tokens.shape(), {texts(), tokens.length(), 1});
         context.check(tokens.shape());
+        context.require_regular("ssm::Generator");
+        require<ValueError>(context.resets.data() == nullptr,
+                            "ssm::Generator: texts have no resets; another generator begins anew");
         for (std::size_t b = 0; b < texts(); ++b) {
             const std::size_t length = context.valid_length(b, tokens.length());
             require<ValueError>(has_logits_ || length > 0, "ssm::Generator: text ", b,

@@ -51,7 +51,8 @@ struct RepeatCache {
 /// `0.weight`.
 ///
 /// State     the layers' states and two rows of the widest joint for each stream
-/// Errors    ValueError for depth 0; ShapeError at construction when neighbours differ in width
+/// Errors    ValueError for depth 0; ShapeError at construction when neighbours differ in width, and for
+///           views, states and caches that do not fit
 /// Cost      the layers'; between layers two buffers of the workspace (inference) or the Cache (training)
 template <class L>
 class Repeat {
@@ -96,6 +97,8 @@ public:
                  const Context& context) const {
         static_assert(check_streaming<L>());
         require_forward("ssm::Repeat", *this, u, y, context);
+        require<ShapeError>(state.parts.size() == layers.size(), "ssm::Repeat: depth ",
+                            layers.size(), ", but the state has ", state.parts.size());
         const Workspace::Frame frame = context.workspace.frame();
         const detail::Alternating<value_type> between(context.workspace, largest(u.shape()));
         chain(u, y, between, [&](std::size_t i, auto in, auto out) {

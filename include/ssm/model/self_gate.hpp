@@ -27,6 +27,11 @@ struct SelfGateState {
     ScratchRows<value_t<Inner>> rows;
 
     friend bool operator==(const SelfGateState&, const SelfGateState&) = default;
+
+    template <class Visitor, class... States>
+    static void visit_numbers(Visitor&& visitor, States&... states) {
+        visitor("inner", states.inner...);
+    }
 };
 
 template <class Inner>

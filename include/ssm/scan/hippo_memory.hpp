@@ -33,7 +33,11 @@ public:
     /// N.
     [[nodiscard]] std::size_t size() const noexcept { return x_.extent(1); }
     /// The N coefficients of a signal.
-    [[nodiscard]] std::span<const T> coefficients(std::size_t channel = 0) const noexcept {
+    ///
+    /// Errors    ValueError for a channel that is not there
+    [[nodiscard]] std::span<const T> coefficients(std::size_t channel = 0) const {
+        require<ValueError>(channel < channels(), "ssm::HippoMemory: channel ", channel, " of ",
+                            channels());
         return x_.flat().subspan(channel * size(), size());
     }
     /// Samples seen.
@@ -79,7 +83,7 @@ protected:
 /// Real time   update: noexcept, no allocation, N^2 multiply-adds a signal (LegS: 6 N)
 /// Accuracy    that of the best approximation in the basis: a signal with no more than N / 2 waves in the window;
 ///             polynomials are best near the present, Fourier wants ends that meet
-/// Errors      ValueError for sizes that are not positive and times outside the window
+/// Errors      ValueError for sizes that are not positive, for channels that are not there and times outside the window
 /// Source      arXiv:2008.07669; LMU: Voelker, Kajic, Eliasmith, NeurIPS 2019
 template <class T, class Measure = init::hippo::LegS>
 class HippoMemory : public detail::MemoryCoefficients<T> {

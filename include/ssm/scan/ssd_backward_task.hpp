@@ -173,7 +173,7 @@ private:
             maps_.advance(stretch.first, stretch.last, decay_.decay(stretch.first),
                           decay_.shrunk(stretch.last - 1), states);
         }
-        if ((block + 1) % anchor == 0)
+        if ((block + 1) % anchor == 0 && steps == ssd_steps)  // room for that of full blocks alone
             std::copy_n(states, maps_.state_size(), kept(block));
         for (std::size_t t = 0; t < steps; ++t)
             from_output()[begin + t] =
@@ -219,7 +219,7 @@ private:
         maps_.set_coefficients(dy, ssd_walk_back(input_.x, last_row(block), channel()), steps);
         maps_.set_vectors(ssd_walk_back(input_.C, last_row(block), map()), into, steps);
         rows_.set_vectors(dy, into, steps);
-        if (last || (block + 1) % anchor == 0)
+        if (last || (block + 1) % anchor == 0)  // a block that is not full is the last
             decay_gradient() =
                 ssd_dot(carry_maps(), last ? map_states() : kept(block), maps_.state_size());
         for (std::size_t i = decay_.stretches(); i-- > 0;) {

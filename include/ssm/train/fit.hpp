@@ -65,17 +65,17 @@ struct NoExamples {};
 
 namespace detail {
 
-/// Mean of statistics over `count` mini-batches, where their sum is.
+/// Means over `count` mini-batches, where sums are: of statistics each counts alike; the trained part is the sum of
+/// `weight` terms.
 template <class L>
-void average_statistics(L& gradient, std::size_t count) {
-    if (count == 1)
-        return;
+void average(L& gradient, std::size_t count, double weight) {
     visit(
-        [count](std::string_view, const WeightTraits& traits, auto& tensor) {
+        [&](std::string_view, const WeightTraits& traits, auto& tensor) {
             using T = typename std::remove_reference_t<decltype(tensor)>::value_type;
-            if (traits.role == WeightRole::statistic)
-                for (T& entry : tensor.flat())
-                    entry /= static_cast<T>(count);
+            const bool is_statistic = traits.role == WeightRole::statistic;
+            const T divisor = static_cast<T>(is_statistic ? static_cast<double>(count) : weight);
+            for (T& entry : tensor.flat())
+                entry /= divisor;
         },
         gradient);
 }
@@ -178,12 +178,12 @@ private:
         set_zero(gradient_);
         Rng noise = state_.noise;
         Tally tally;
-        for (std::size_t i = first; i < last; ++i) {
-            const double share =
-                static_cast<double>(batches[i].size()) / static_cast<double>(samples);
-            tally += add_gradient(batches[i], is_sum(loss_) ? 1.0 : share, noise);
-        }
-        average_statistics(gradient_, last - first);
+        const bool is_alone = last - first == 1;  // then its gradient is what it is
+        for (std::size_t i = first; i < last; ++i)
+            tally += add_gradient(batches[i], !is_alone && !is_sum(loss_), noise);
+        if (!is_alone)
+            average(gradient_, last - first,
+                    is_sum(loss_) || tally.weight == 0.0 ? 1.0 : tally.weight);
         Progress progress = progress_of(tally);
         if (options_.clip_norm)
             progress.gradient_norm = clip_norm(gradient_, *options_.clip_norm);
@@ -201,8 +201,8 @@ private:
         return progress;
     }
 
-    // Adds `share` times the gradient of one mini-batch.
-    Tally add_gradient(std::span<const std::size_t> indices, double share, Rng& noise) {
+    // Adds the gradient of the loss of one mini-batch, or of its sum over all that counts where that is a mean.
+    Tally add_gradient(std::span<const std::size_t> indices, bool of_sum, Rng& noise) {
         training_.take(indices, batch_);
         const Shape shape = output_shape(model_, batch_.inputs.shape());
         y_.resize(shape);
@@ -210,9 +210,9 @@ private:
         const Context context = batch_.context(workspace_).with_rng(noise);
         model_.forward(batch_.inputs, y_, cache_, context);
         const Tally tally = tally_of<T, Target>(loss_, y_, batch_.targets, dy_);
-        if (share != 1.0)
+        if (of_sum)
             for (T& slope : dy_.view().flat())
-                slope *= static_cast<T>(share);
+                slope *= static_cast<T>(tally.weight);
         model_.backward(batch_.inputs, dy_, {}, cache_, gradient_, context);
         return tally;
     }
@@ -314,7 +314,7 @@ private:
 /// state keeps them. Whatever ends it, also an error or the end of the program after the state was
 /// saved in a callback: another call with the same model and state continues bit for bit.
 ///
-/// With gradient accumulation an update follows the mean over all its examples, as if its
+/// With gradient accumulation an update follows the mean over all that counts in its examples, as if its
 /// mini-batches were one (batch statistics apart, which are averaged).
 ///
 /// Errors    ValueError for options out of range, no examples, and a loss or clipped gradient norm

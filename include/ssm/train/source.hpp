@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -54,6 +55,14 @@ void gather(BatchView<const T> from, std::span<const std::size_t> indices, Batch
     }
 }
 
+namespace detail {
+
+/// A temporary that owns its numbers: what refers to them would outlive them.
+template <class V>
+concept VanishingOwner = !std::is_lvalue_reference_v<V> && !std::is_trivially_destructible_v<V>;
+
+}  // namespace detail
+
 /// Examples that lie in memory: sequences and what they should give. A view; the data must live on.
 ///
 ///     Examples training(u, labels);           // Batch<float>, std::vector<std::int32_t>
@@ -79,6 +88,11 @@ public:
     Examples(BatchView<const In> inputs, std::span<const Target> labels,
              std::span<const std::size_t> lengths = {})
         : Examples(inputs, as_batch(labels, inputs.batch()), lengths) {}
+    /// Data that are about to vanish cannot be referred to.
+    template <class Inputs, class Targets, class... Lengths>
+    requires(detail::VanishingOwner<Inputs> || detail::VanishingOwner<Targets> ||
+             (detail::VanishingOwner<Lengths> || ...)) Examples(Inputs&&, Targets&&, Lengths&&...)
+    = delete;
 
     [[nodiscard]] std::size_t size() const noexcept { return inputs_.batch(); }
 
@@ -124,6 +138,9 @@ public:
             require<ValueError>(index < source.size(), "ssm::Subset: index ", index, " of ",
                                 source.size(), " examples");
     }
+
+    /// A source that is about to vanish cannot be referred to.
+    Subset(const S&&, std::vector<std::size_t>) = delete;
 
     [[nodiscard]] std::size_t size() const noexcept { return indices_.size(); }
 

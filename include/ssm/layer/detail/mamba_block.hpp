@@ -88,14 +88,15 @@ public:
     }
 
     void forward(BatchView<const T> u, BatchView<T> y, const Context& context) const {
-        require_forward(Derived::name, self(), u, y, context);
+        check(u, y, context);
         if (!u.empty())
             self().infer(u, y, nullptr, context);
     }
     void forward(BatchView<const T> u, BatchView<T> y, State& state, const Context& context) const {
-        require_forward(Derived::name, self(), u, y, context);
-        require<ShapeError>(state.ssm.size() == u.batch() * self().states(), Derived::name,
-                            ": the state was not made by this layer for ", u.batch(), " streams");
+        check(u, y, context);
+        require<ShapeError>(
+            state.ssm.size() == u.batch() * self().states() && conv1d.fits(state.conv, u.batch()),
+            Derived::name, ": the state was not made by this layer for ", u.batch(), " streams");
         if (!u.empty())
             self().infer(u, y, &state, context);
     }
@@ -115,6 +116,10 @@ protected:
                  source.split()),
           options_(options) {}
 
+    void check(BatchView<const T> u, BatchView<T> y, const Context& context) const {
+        require_forward(Derived::name, self(), u, y, context);
+        context.require_regular(Derived::name);
+    }
     void convolve(BatchView<const T> x, BatchView<T> c, State* state,
                   const Context& context) const {
         if (state == nullptr)

@@ -109,18 +109,20 @@ public:
     /// Errors  ValueError when l_kernel is no length
     [[nodiscard]] std::size_t length() const {
         const auto stored = static_cast<double>(l_kernel[0]);
-        require<ValueError>(stored >= 0.0 && stored <= 1e12 && stored == std::floor(stored),
+        require<ValueError>(stored >= 0.0 && stored <= longest && stored == std::floor(stored),
                             "ssm::Dplr: l_kernel = ", stored, " is not a length");
         return static_cast<std::size_t>(stored);
     }
     /// Folds C for another length, or unfolds it with 0; computed in double, changes no output.
     ///
     /// Cost    O(H N^3 log length)
-    /// Errors  ValueError when T cannot hold the length, with a band limit, and as `unfold`
+    /// Errors  ValueError when T cannot hold the length or it is more than 10^12, with a band limit, and as `unfold`
     template <class Discretization>
     void set_length(std::size_t length, const Discretization& method) {
-        require<ValueError>(static_cast<std::size_t>(static_cast<T>(length)) == length,
-                            "ssm::Dplr: the length ", length, " is not exact in this type");
+        require<ValueError>(static_cast<double>(length) <= longest &&
+                                static_cast<std::size_t>(static_cast<T>(length)) == length,
+                            "ssm::Dplr: the length ", length,
+                            " is not exact in this type, or more than ", longest);
         if (length == this->length())
             return;
         require<ValueError>(form_.bandlimit <= 0.0,
@@ -231,6 +233,8 @@ public:
     Tensor<T> l_kernel;  ///< a scalar; change it through `set_length`
 
 private:
+    static constexpr double longest = 1e12;  ///< of the lengths that C can be folded for
+
     using Base::form_;
     using Base::is_silent;
     using Base::sizes_;
