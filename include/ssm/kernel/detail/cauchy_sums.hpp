@@ -23,9 +23,9 @@ namespace ssm::detail {
 ///   (kappa + i y nu) / (A + i y rho) = (kappa A + rho nu Y + i y (nu A - rho kappa)) t
 ///   A = |m|^2 - Y      t = 1 / (A^2 + rho^2 Y)
 ///
-/// Poles and the reciprocals t are shared by all products. Both parts of a product's numerator are straight lines in Y,
-/// whose coefficients are known: it then costs four multiply-adds. Vectors run along the nodes. The size of A relative to
-/// |m|^2 says how near a resonance is; there the numerators are as exact as A, and no other difference is taken.
+/// Poles and the reciprocals t are shared by all products; each product then costs four multiply-adds, because with
+/// Y = |m|^2 - A both parts of its numerator are straight lines in A. Vectors run along the nodes. The size of A relative
+/// to |m|^2 says how near a resonance is, and no other difference is taken anywhere.
 ///
 /// Layout    nodes, sums and upstream are padded to whole cache lines: [product][padded nodes]
 template <class T, class Arch>
@@ -60,9 +60,9 @@ public:
             const double kappa = 2.0 * (v_re[n] * m_re[n] + v_im[n] * m_im[n]);
             const double nu = 2.0 * v_re[n];
             T* const to = weights_.data() + weights * (n * products_ + j);
-            to[0] = static_cast<T>(kappa * square);
-            to[1] = static_cast<T>(rho * nu - kappa);
-            to[2] = static_cast<T>(nu * square - rho * kappa);
+            to[0] = static_cast<T>(rho * nu * square);
+            to[1] = static_cast<T>(kappa - rho * nu);
+            to[2] = static_cast<T>(rho * kappa);
             to[3] = static_cast<T>(nu);
             to[4] = static_cast<T>(kappa);
         }
@@ -136,9 +136,8 @@ private:
                 const Pack t = simd::detail::reciprocal(simd::fma(A, A, Pack(pole[1]) * Y[i]));
                 simd::unroll<group>([&](auto p) SSM_INLINE_LAMBDA {
                     const T* const w = weight + weights * p;
-                    real[i][p] = simd::fma(simd::fma(Pack(w[1]), Y[i], w[0]), t, real[i][p]);
-                    imaginary[i][p] =
-                        simd::fma(simd::fnma(Pack(w[3]), Y[i], w[2]), t, imaginary[i][p]);
+                    real[i][p] = simd::fma(simd::fma(Pack(w[1]), A, w[0]), t, real[i][p]);
+                    imaginary[i][p] = simd::fma(simd::fms(Pack(w[3]), A, w[2]), t, imaginary[i][p]);
                 });
             });
         simd::unroll<packs * group>([&](auto both) SSM_INLINE_LAMBDA {
@@ -207,9 +206,8 @@ private:
 
     std::size_t modes_;
     std::size_t products_;
-    std::span<T> poles_;  // [mode][|m|^2, rho^2, rho]
-    std::span<T>
-        weights_;  // [mode][product][kappa |m|^2, rho nu - kappa, nu |m|^2 - rho kappa, nu, kappa]
+    std::span<T> poles_;    // [mode][|m|^2, rho^2, rho]
+    std::span<T> weights_;  // [mode][product][rho nu |m|^2, kappa - rho nu, rho kappa, nu, kappa]
 };
 
 }  // namespace ssm::detail
