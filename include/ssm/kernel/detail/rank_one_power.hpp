@@ -14,17 +14,16 @@
 
 namespace ssm::detail {
 
-/// M = A_bar^T, a power of diag(z) - p q^T / 2 (over modes and their conjugate partners; of both one is stored, and the
-/// factor 2 of pairs is in q), from what it does to p alone. A power commutes with A_bar, and so it is a Loewner matrix:
+/// A power M = A_bar^steps of one channel, A_bar = diag(z) - p q^T / 2 over modes and their conjugate partners (of both
+/// one is stored, and the factor 2 of pairs is in q), from what it does to p alone: p y = M p. A power commutes with A_bar,
+/// and so it is a Loewner matrix:
 ///
 ///   M_ij = -p_i L_ij q_j / 2      L_ij = (y_i - y_j) / (z_i - z_j)      i != j
-///   M_jj = y_j + sum_{i != j} (p_i q_i / 2) L_ij                       p y = M p
+///   M_jj = y_j + S_j(p q / 2)     S_j(r) = sum_{i != j} r_i L_ij + sum_i conj(r_i) L_i*j
+///   (c M)_j = M_jj c_j - q_j S_j(p c) / 2
 ///
-/// It takes n^2 divided differences instead of (2 n)^3 multiply-adds for each squaring. A row times M is
-///
-///   (c M)_j = M_jj c_j - q_j S_j(p c) / 2      S_j(r) = sum_{i != j} r_i L_ij + sum_i conj(r_i) L_i*j
-///
-/// with i* the partner of i, and S a real matrix.
+/// with i* the partner of i, and S a real matrix. These are n^2 divided differences instead of (2 n)^3 multiply-adds for
+/// each squaring.
 class RankOnePower {
     using Pack = simd::Pack<double>;
     static constexpr std::size_t lanes = simd::width<double>;
