@@ -167,6 +167,7 @@
 #include <ssm/scan/leapfrog_tile.hpp>
 #include <ssm/scan/linear_scan.hpp>
 #include <ssm/scan/linear_scan_adjoint.hpp>
+#include <ssm/scan/linear_scan_chunks.hpp>
 #include <ssm/scan/linear_scan_element.hpp>
 #include <ssm/scan/linear_scan_form.hpp>
 #include <ssm/scan/linear_scan_kernel.hpp>
@@ -255,8 +256,12 @@
 #include <ssm/io/dtype.hpp>
 #include <ssm/io/hugging_face.hpp>
 #include <ssm/io/hugging_face_config.hpp>
+#include <ssm/io/hugging_face_config_reader.hpp>
+#include <ssm/io/hugging_face_config_writer.hpp>
+#include <ssm/io/hugging_face_writer.hpp>
 #include <ssm/io/load.hpp>
 #include <ssm/io/mapped_file.hpp>
+#include <ssm/io/names/mamba.hpp>
 #include <ssm/io/names/s5.hpp>
 #include <ssm/io/s4_names.hpp>
 #include <ssm/io/safetensors.hpp>
@@ -264,4 +269,5 @@
 #include <ssm/io/save.hpp>
 #include <ssm/io/stored_as.hpp>
 #include <ssm/io/tokenizer.hpp>
+#include <ssm/io/tokenizer_writer.hpp>
 #endif

@@ -211,6 +211,31 @@ TEST_CASE("a length that C cannot be folded for changes nothing") {
     CHECK(length(layer) == 0);
 }
 
+TEST_CASE(
+    "kernels in float agree with those of the recurrence in double, also of modes that coincide") {
+    auto options = small<S4<float>>(3, 40);
+    options.heads = 2;
+    const S4<float> layer(options);
+    Workspace workspace;
+    DplrSystem system;
+    layer.bank.discretize(Bilinear{}, 1.0, system, workspace);
+    const auto error = [&](std::size_t length) {
+        std::vector<float> K(6 * length, std::numeric_limits<float>::quiet_NaN());
+        std::vector<double> expected(K.size());
+        convolution_kernel<float>(system, length, K, workspace);
+        convolution_kernel<double>(system, length, expected, workspace);
+        return difference(K, expected);
+    };
+    for (const std::size_t length : {70U, 256U, 1000U})
+        CHECK(error(length) < 1e-6);
+    // Divided differences of two such modes do not exist.
+    system.z.re[1] = system.z.re[0];
+    system.z.im[1] = system.z.im[0];
+    CHECK(error(1000) < 1e-6);
+    system.z.re[1] += 1e-13;
+    CHECK(error(1000) < 1e-6);
+}
+
 TEST_CASE("a cut-off kernel ends, and does not stream") {
     auto options = small<Legs>(2, 4);
     options.structure.max_length = 5;

@@ -82,10 +82,16 @@ struct DplrSystem {
         return (head * shape.channels + h) * shape.modes + n;
     }
 
-    /// Whether running so few sequences takes less time than a kernel for them. From plain C a kernel is a recurrence
-    /// in double, which costs as much as about two sequences in float.
-    [[nodiscard]] bool prefers_recurrence(std::size_t batch) const noexcept {
-        return folded == 0 && limit == 0 && batch <= 2;
+    /// Whether running sequences in numbers of type T takes less time than a kernel for them. From plain C a kernel in
+    /// double, or of more than rank 1, is a recurrence that costs as much as about two sequences in float; else it takes
+    /// the time of some hundred steps, and its transforms leave the caches when it is very long.
+    template <class T>
+    [[nodiscard]] bool prefers_recurrence(std::size_t batch, std::size_t length) const noexcept {
+        if (folded != 0 || limit != 0)
+            return false;
+        if (sizeof(T) < sizeof(double) && shape.rank == 1)
+            return batch * length < 512 || (batch == 1 && length > 100000);
+        return batch <= 2;
     }
 
     DplrShape shape{};

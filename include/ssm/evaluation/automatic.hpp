@@ -20,8 +20,8 @@ namespace ssm::evaluation {
 /// Chooses among `Recurrence`, `Chunked` and `Fft` by shape, by whether a state or gradients are wanted, and by how
 /// often sequences are reset. All agree to the stated accuracies; which one runs does not depend on threads.
 ///
-/// Systems that are not diagonal: transforms for whole sequences, unless `system.prefers_recurrence(batch)` says that
-/// their kernel costs more than running them, and their stream for what continues a state.
+/// Systems that are not diagonal: transforms for whole sequences, unless `system.prefers_recurrence<T>(batch, length)`
+/// says that their kernel costs more than running them, and their stream for what continues a state.
 ///
 /// The choice compares estimates of the time for a number, fitted to measurements (Zen 4, AVX-512, float, one
 /// thread; in tenths of nanoseconds, but only their ratios matter): the recurrence is linear in the number of modes
@@ -41,8 +41,9 @@ struct Auto {
     template <class Direction, class T, class System>
     static void forward(const System& system, std::span<const T> skip, BatchView<const T> u,
                         BatchView<T> y, const Context& context) {
-        if constexpr (Direction::is_causal && requires { system.prefers_recurrence(u.batch()); })
-            if (system.prefers_recurrence(u.batch())) {
+        if constexpr (Direction::is_causal &&
+                      requires { system.template prefers_recurrence<T>(u.batch(), u.length()); })
+            if (system.template prefers_recurrence<T>(u.batch(), u.length())) {
                 Recurrence::forward<Direction, T>(system, skip, u, y, context);
                 return;
             }

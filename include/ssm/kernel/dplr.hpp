@@ -10,6 +10,7 @@
 #include <ssm/kernel/detail/dplr_recurrence.hpp>
 #include <ssm/kernel/detail/dplr_recurrence_adjoint.hpp>
 #include <ssm/kernel/detail/generating_kernel.hpp>
+#include <ssm/kernel/detail/krylov_taps.hpp>
 #include <ssm/kernel/fold.hpp>
 #include <ssm/kernel/vandermonde.hpp>
 
@@ -29,12 +30,18 @@ template <class T>
            Kernel::is_possible(system);
 }
 
+/// From plain C.
 template <class T>
-void recurrent_kernel(const DplrSystem& system, std::size_t length, std::span<T> kernel,
-                      Workspace& workspace) {
+void plain_kernel(const DplrSystem& system, std::size_t length, std::span<T> kernel,
+                  Workspace& workspace) {
+    const std::size_t count = steps_of_kernel(system, length);
+    if constexpr (sizeof(T) < sizeof(double))
+        if (has_krylov_taps(system.shape) &&
+            krylov_kernel(system, length, count, kernel, workspace))
+            return;
     const auto bank = workspace.borrow<DplrBank<double>>();
     bank->reset(system);
-    DplrKernel<T>(*bank, length, kernel).run(steps_of_kernel(system, length), workspace);
+    DplrKernel<T>(*bank, length, kernel).run(count, workspace);
 }
 
 template <class T>
@@ -56,12 +63,15 @@ void recurrent_kernel_adjoint(const DplrSystem& system, std::size_t length,
 ///
 ///   K[head, h, l] = Re c A_bar^l b      l < length, and l < limit if the system has one
 ///
-/// From plain C, by the recurrence: no length is built into it. From a C folded for at least this length, by the
-/// generating function (`cauchy`); from one folded for fewer steps, C is unfolded first. All give the same numbers.
+/// From plain C, which has no length built in: in float and of rank 1 by products with powers of A_bar, else by the
+/// recurrence. From a C folded for at least this length, by the generating function (`cauchy`); from one folded for
+/// fewer steps, C is unfolded first. All give the same numbers.
 ///
 /// Shapes    kernel (heads, H, L)
-/// Cost      about 10 multiply-adds of double for each (h, n, l) and 2 more for each further head
+/// Cost      in float 2 multiply-adds for each (h, n, l), as for diagonal systems, and for each h about 50 n sqrt(n L)
+///           of double; by the recurrence about 10 of double for each (h, n, l) and 2 more for each further head
 /// Errors    ShapeError if kernel has another size
+/// Accuracy  float: 5e-7 of the largest |K|
 /// Threads   parallel over channels; same bits for any number of threads
 template <class T>
 void convolution_kernel(const DplrSystem& system, std::size_t length, std::span<T> kernel,
@@ -69,7 +79,7 @@ void convolution_kernel(const DplrSystem& system, std::size_t length, std::span<
     detail::require_kernel_size("ssm::convolution_kernel: kernel", system.shape, length,
                                 kernel.size());
     if (system.folded == 0)
-        return detail::recurrent_kernel(system, length, kernel, workspace);
+        return detail::plain_kernel(system, length, kernel, workspace);
     if (detail::is_generated<T>(system, length))
         return detail::GeneratingKernel<T>(system, length, detail::steps_of_kernel(system, length),
                                            workspace)
@@ -77,7 +87,7 @@ void convolution_kernel(const DplrSystem& system, std::size_t length, std::span<
     const auto plain = workspace.borrow<DplrSystem>();
     *plain = system;
     unfold(*plain);
-    detail::recurrent_kernel(*plain, length, kernel, workspace);
+    detail::plain_kernel(*plain, length, kernel, workspace);
 }
 
 /// Adjoint of `convolution_kernel`: adds to `gradient`. With a folded C, that of c belongs to C_tilde.

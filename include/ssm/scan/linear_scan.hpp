@@ -11,6 +11,7 @@
 #include <ssm/core/padding.hpp>
 #include <ssm/core/parallel.hpp>
 #include <ssm/core/workspace.hpp>
+#include <ssm/scan/linear_scan_chunks.hpp>
 #include <ssm/scan/linear_scan_element.hpp>
 #include <ssm/scan/linear_scan_form.hpp>
 #include <ssm/scan/linear_scan_kernel.hpp>
@@ -20,48 +21,6 @@
 namespace ssm {
 
 namespace detail {
-
-/// Packs of columns that one task scans.
-inline constexpr std::size_t scan_task_packs = 2 * scan_packs;
-/// Steps of one task when a single sequence is cut over time.
-inline constexpr std::size_t scan_chunk = 8192;
-/// Tasks that are enough without cutting over time.
-inline constexpr std::size_t scan_tasks = 16;
-
-/// One call: coefficients of all sequences (`a_row` numbers from step to step, 0: the same for all), and rows.
-template <class Form, class T>
-struct Scan {
-    const T* a;
-    std::size_t a_row;
-    BatchView<T> x;
-    T* state;  ///< (batch, width); null: from rest, not wanted
-    TimeDirection direction;
-
-    [[nodiscard]] std::size_t width() const noexcept { return x.channels(); }
-    [[nodiscard]] std::size_t columns() const noexcept { return width() / Form::parts; }
-    [[nodiscard]] static constexpr std::size_t task_columns() noexcept {
-        return scan_task_packs * simd::width<T>;
-    }
-    [[nodiscard]] std::size_t column_tasks() const noexcept {
-        return (columns() + task_columns() - 1) / task_columns();
-    }
-    /// Rows begin .. end - 1 of sequence b from column i on, in the order of the scan.
-    [[nodiscard]] ScanRows<T> rows(std::size_t b, std::size_t begin, std::size_t end,
-                                   std::size_t i) const noexcept {
-        const bool onward = direction == TimeDirection::forward;
-        const std::size_t row = b * x.length() + (onward ? begin : end - 1);
-        const auto signed_step = [onward](std::size_t step) {
-            return onward ? static_cast<std::ptrdiff_t>(step) : -static_cast<std::ptrdiff_t>(step);
-        };
-        return {a + row * a_row + i, signed_step(a_row), x.data() + row * width() + i,
-                signed_step(width()), columns()};
-    }
-    /// About 1 ns for 4 packs of a step.
-    [[nodiscard]] TaskCost cost(std::size_t steps) const noexcept {
-        return {static_cast<double>(steps * std::min(columns(), task_columns())) /
-                static_cast<double>(scan_packs * simd::width<T>)};
-    }
-};
 
 /// Calls `body(begin, end, fresh)` for stretches of sequence b without resets, in the order of the scan.
 /// Backward in time every stretch between resets begins at rest but the one that the state enters.
@@ -80,12 +39,6 @@ void for_each_stretch(const Context& context, TimeDirection direction, std::size
         body(begin, end, end < valid);
         end = begin;
     }
-}
-
-template <class T>
-void clear_columns(T* row, std::size_t part, std::size_t parts, std::size_t columns) noexcept {
-    for (std::size_t p = 0; p < parts; ++p)
-        std::fill_n(row + p * part, columns, T(0));
 }
 
 /// All sequences, each task some columns of one sequence.
@@ -110,72 +63,6 @@ void scan_whole(const Scan<Form, T>& scan, T* states, const Context& context) {
         scan.cost(scan.x.length()));
 }
 
-/// Long sequences in chunks: what each chunk does to a state, states at the chunks' beginnings, then all chunks.
-/// The cut depends on the shape alone.
-template <class Form, bool fixed, class T>
-void scan_in_chunks(const Scan<Form, T>& scan, T* states, const Context& context) {
-    const std::size_t length = scan.x.length();
-    const std::size_t width = scan.width();
-    const std::size_t tasks = scan.column_tasks();
-    const std::size_t chunks = (length + scan_chunk - 1) / scan_chunk;
-    const Workspace::Frame frame = context.workspace.frame();
-    const std::span<T> a = context.workspace.template take<T>(scan.x.batch() * chunks * width);
-    const std::span<T> b = context.workspace.template take_zero<T>(a.size());
-    const auto each_chunk = [&](auto&& body) {
-        parallel_for(
-            scan.x.batch() * chunks * tasks,
-            [&](std::size_t task, std::size_t) {
-                const std::size_t i = task % tasks * scan.task_columns();
-                const std::size_t chunk = task / tasks % chunks;
-                const std::size_t first = chunk * scan_chunk;
-                const std::size_t count = std::min(scan_chunk, length - first);
-                const std::size_t begin =
-                    scan.direction == TimeDirection::forward ? first : length - first - count;
-                const std::size_t sequence = task / tasks / chunks;
-                body(sequence, begin, count, i, std::min(scan.task_columns(), scan.columns() - i),
-                     (sequence * chunks + chunk) * width + i);
-            },
-            scan.cost(scan_chunk));
-    };
-
-    each_chunk([&](std::size_t sequence, std::size_t begin, std::size_t count, std::size_t i,
-                   std::size_t columns, std::size_t element) {
-        T* const product = a.data() + element;
-        clear_columns(product, scan.columns(), Form::parts, columns);
-        std::fill_n(product, columns, static_cast<T>(Form::identity));
-        const auto rows = scan.rows(sequence, begin, begin + count, i);
-        scan_last_state<Form, fixed>(rows, count, columns, b.data() + element, product);
-    });
-    const std::span<T> power = context.workspace.template take<T>(fixed ? width : 0);
-    if constexpr (fixed)
-        power_row<Form>(scan.a, scan.columns(), scan_chunk, power.data());
-    for (std::size_t sequence = 0; sequence < scan.x.batch(); ++sequence) {
-        // b becomes the state before each chunk
-        T* const state = states + sequence * width;
-        for (std::size_t chunk = 0; chunk < chunks; ++chunk) {
-            T* const at = b.data() + (sequence * chunks + chunk) * width;
-            const T* const coefficient =
-                fixed ? power.data() : a.data() + (sequence * chunks + chunk) * width;
-            for (std::size_t i = 0; i < scan.columns(); ++i) {
-                const auto before = number_at<Form>(state, scan.columns(), i);
-                const auto after = Form::advance(number_at<Form>(coefficient, scan.columns(), i),
-                                                 before, number_at<Form>(at, scan.columns(), i));
-                set_number<Form>(state, scan.columns(), i, after);
-                set_number<Form>(at, scan.columns(), i, before);
-            }
-        }
-    }
-    each_chunk([&](std::size_t sequence, std::size_t begin, std::size_t count, std::size_t i,
-                   std::size_t columns, std::size_t element) {
-        scan_columns<Form, fixed>(scan.rows(sequence, begin, begin + count, i), count, columns,
-                                  b.data() + element);
-    });
-    // the chunks' own last states: what the steps say, not what the composition says
-    for (std::size_t sequence = 0; sequence < scan.x.batch(); ++sequence)
-        std::copy_n(b.data() + ((sequence + 1) * chunks - 1) * width, width,
-                    states + sequence * width);
-}
-
 template <class Form, bool fixed, class T>
 void run_scan(const Scan<Form, T>& scan, const Context& context) {
     const BatchView<T> x = scan.x;
@@ -191,7 +78,7 @@ void run_scan(const Scan<Form, T>& scan, const Context& context) {
                           : scan.state;
     const bool plain = context.resets.data() == nullptr && context.lengths.empty();
     if (plain && x.length() >= 4 * scan_chunk && x.batch() * scan.column_tasks() < scan_tasks)
-        scan_in_chunks<Form, fixed>(scan, states, context);
+        ScanInChunks<Form, fixed, T>(scan, states, context.workspace).run();
     else
         scan_whole<Form, fixed>(scan, states, context);
     clear_padding(x, context);

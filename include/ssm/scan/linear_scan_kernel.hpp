@@ -84,24 +84,54 @@ struct ScanRows {
     }
 };
 
-/// Runs some packs of columns over `steps` rows: x[t] = a[t] x[t-1] + x[t]. `state` (stride `part`) holds x[-1]
-/// before and the last state after.
-template <class Form, bool fixed, std::size_t packs, class Last, class T, class Arch = simd::Arch>
+/// The packs of a group that runs together: neighbouring columns, the last of which `last` moves.
+template <class T, class Last>
+struct ColumnPacks {
+    static constexpr auto width = static_cast<std::ptrdiff_t>(simd::width<T>);
+    static constexpr std::ptrdiff_t a = width, x = width, state = width;  // from pack to pack
+    Last last;
+
+    template <std::size_t count, class Body>
+    SSM_INLINE void each(Body&& body) const {
+        each_pack<count, T>(last, [&](auto p, const auto& lanes) SSM_INLINE_LAMBDA {
+            body(p, std::integral_constant<std::ptrdiff_t, static_cast<std::ptrdiff_t>(p())>{},
+                 lanes);
+        });
+    }
+};
+
+/// The packs of a group that runs together: the same columns, at most one pack, in successive chunks of time.
+template <class Lanes>
+struct ChunkPacks {
+    std::ptrdiff_t a, x, state;  // from chunk to chunk
+    Lanes lanes;
+
+    template <std::size_t count, class Body>
+    SSM_INLINE void each(Body&& body) const {
+        simd::unroll<count>([&](auto p) SSM_INLINE_LAMBDA {
+            body(p, std::integral_constant<std::ptrdiff_t, static_cast<std::ptrdiff_t>(p())>{},
+                 lanes);
+        });
+    }
+};
+
+/// Runs some packs over `steps` rows: x[t] = a[t] x[t-1] + x[t]. `state` (stride `part`) holds x[-1] before and the last
+/// state after.
+template <class Form, bool fixed, std::size_t packs, class Group, class T, class Arch = simd::Arch>
 SSM_INLINE void scan_pack_group(ScanRows<T> rows, std::size_t steps, T* state,
-                                const Last& last) noexcept {
+                                const Group& group) noexcept {
     using Number = typename Form::template Number<simd::Pack<T>>;
-    constexpr std::size_t width = simd::width<T>;
     Number s[packs];
     Number a[packs];
-    each_pack<packs, T>(last, [&](auto p, const auto& lanes) SSM_INLINE_LAMBDA {
-        s[p] = load_number<Form>(lanes, state + p * width, rows.part);
-        a[p] = load_number<Form>(lanes, rows.a + p * width, rows.part);
+    group.template each<packs>([&](auto p, auto i, const auto& lanes) SSM_INLINE_LAMBDA {
+        s[p] = load_number<Form>(lanes, state + i * group.state, rows.part);
+        a[p] = load_number<Form>(lanes, rows.a + i * group.a, rows.part);
     });
     for (std::size_t t = 0; t < steps; ++t) {
-        each_pack<packs, T>(last, [&](auto p, const auto& lanes) SSM_INLINE_LAMBDA {
+        group.template each<packs>([&](auto p, auto i, const auto& lanes) SSM_INLINE_LAMBDA {
             if constexpr (!fixed)
-                a[p] = load_number<Form>(lanes, rows.a + p * width, rows.part);
-            T* const x = rows.x + p * width;
+                a[p] = load_number<Form>(lanes, rows.a + i * group.a, rows.part);
+            T* const x = rows.x + i * group.x;
             s[p] = Form::advance(a[p], s[p], load_number<Form>(lanes, x, rows.part));
             store_number<Form>(lanes, x, rows.part, s[p]);
         });
@@ -109,8 +139,8 @@ SSM_INLINE void scan_pack_group(ScanRows<T> rows, std::size_t steps, T* state,
         if constexpr (!fixed)
             rows.a += rows.a_step;
     }
-    each_pack<packs, T>(last, [&](auto p, const auto& lanes) SSM_INLINE_LAMBDA {
-        store_number<Form>(lanes, state + p * width, rows.part, s[p]);
+    group.template each<packs>([&](auto p, auto i, const auto& lanes) SSM_INLINE_LAMBDA {
+        store_number<Form>(lanes, state + i * group.state, rows.part, s[p]);
     });
 }
 
@@ -119,51 +149,59 @@ template <class Form, bool fixed, class T, class Arch = simd::Arch>
 void scan_columns(ScanRows<T> rows, std::size_t steps, std::size_t columns, T* state) noexcept {
     for (std::size_t t = 0; t < steps; t += scan_tile) {
         const std::size_t count = std::min(scan_tile, steps - t);
-        for_each_pack_group<T>(
-            columns, [&](auto packs, const auto& last, std::size_t i) SSM_INLINE_LAMBDA {
-                scan_pack_group<Form, fixed, packs()>(rows.at(t, i), count, state + i, last);
-            });
+        for_each_pack_group<T>(columns,
+                               [&](auto packs, const auto& last, std::size_t i) SSM_INLINE_LAMBDA {
+                                   scan_pack_group<Form, fixed, packs()>(
+                                       rows.at(t, i), count, state + i,
+                                       ColumnPacks<T, std::decay_t<decltype(last)>>{last});
+                               });
     }
 }
 
-/// The last state that `scan_columns` would leave, from rest; rows are read only. With coefficients that
-/// vary, `product` is composed with those of all steps.
+/// The last states that `scan_pack_group` would leave; rows are read only. With coefficients that vary, `product` is
+/// composed with those of all steps.
+template <class Form, bool fixed, std::size_t packs, class Group, class T, class Arch = simd::Arch>
+SSM_INLINE void last_state_of_group(ScanRows<T> rows, std::size_t steps, T* state, T* product,
+                                    const Group& group) noexcept {
+    using Number = typename Form::template Number<simd::Pack<T>>;
+    Number s[packs];
+    Number a[packs];
+    Number whole[packs];
+    group.template each<packs>([&](auto p, auto i, const auto& lanes) SSM_INLINE_LAMBDA {
+        s[p] = load_number<Form>(lanes, state + i * group.state, rows.part);
+        a[p] = load_number<Form>(lanes, rows.a + i * group.a, rows.part);
+        if constexpr (!fixed)
+            whole[p] = load_number<Form>(lanes, product + i * group.state, rows.part);
+    });
+    for (std::size_t t = 0; t < steps; ++t) {
+        group.template each<packs>([&](auto p, auto i, const auto& lanes) SSM_INLINE_LAMBDA {
+            if constexpr (!fixed) {
+                a[p] = load_number<Form>(lanes, rows.a + i * group.a, rows.part);
+                whole[p] = Form::compose(whole[p], a[p]);
+            }
+            s[p] = Form::advance(a[p], s[p],
+                                 load_number<Form>(lanes, rows.x + i * group.x, rows.part));
+        });
+        rows.x += rows.x_step;
+        rows.a += rows.a_step;
+    }
+    group.template each<packs>([&](auto p, auto i, const auto& lanes) SSM_INLINE_LAMBDA {
+        store_number<Form>(lanes, state + i * group.state, rows.part, s[p]);
+        if constexpr (!fixed)
+            store_number<Form>(lanes, product + i * group.state, rows.part, whole[p]);
+    });
+}
+
+/// The same for `columns` columns.
 template <class Form, bool fixed, class T, class Arch = simd::Arch>
 void scan_last_state(ScanRows<T> rows, std::size_t steps, std::size_t columns, T* state,
                      T* product) noexcept {
-    using Number = typename Form::template Number<simd::Pack<T>>;
-    constexpr std::size_t width = simd::width<T>;
-    for_each_pack_group<T>(
-        columns, [&](auto packs, const auto& last, std::size_t i) SSM_INLINE_LAMBDA {
-            constexpr std::size_t count = packs();
-            ScanRows<T> at = rows.at(0, i);
-            Number s[count];
-            Number a[count];
-            Number whole[count];
-            each_pack<count, T>(last, [&](auto p, const auto& lanes) SSM_INLINE_LAMBDA {
-                s[p] = load_number<Form>(lanes, state + i + p * width, at.part);
-                a[p] = load_number<Form>(lanes, at.a + p * width, at.part);
-                if constexpr (!fixed)
-                    whole[p] = load_number<Form>(lanes, product + i + p * width, at.part);
-            });
-            for (std::size_t t = 0; t < steps; ++t) {
-                each_pack<count, T>(last, [&](auto p, const auto& lanes) SSM_INLINE_LAMBDA {
-                    if constexpr (!fixed) {
-                        a[p] = load_number<Form>(lanes, at.a + p * width, at.part);
-                        whole[p] = Form::compose(whole[p], a[p]);
-                    }
-                    s[p] = Form::advance(a[p], s[p],
-                                         load_number<Form>(lanes, at.x + p * width, at.part));
-                });
-                at.x += at.x_step;
-                at.a += at.a_step;
-            }
-            each_pack<count, T>(last, [&](auto p, const auto& lanes) SSM_INLINE_LAMBDA {
-                store_number<Form>(lanes, state + i + p * width, at.part, s[p]);
-                if constexpr (!fixed)
-                    store_number<Form>(lanes, product + i + p * width, at.part, whole[p]);
-            });
-        });
+    for_each_pack_group<T>(columns,
+                           [&](auto packs, const auto& last, std::size_t i) SSM_INLINE_LAMBDA {
+                               last_state_of_group<Form, fixed, packs()>(
+                                   rows.at(0, i), steps, state + i, fixed ? product : product + i,
+                                   ColumnPacks<T, std::decay_t<decltype(last)>>{last});
+                           });
 }
 
 /// Visits the same columns against the direction of the scan, rows in the order of that visit: the adjoint

@@ -23,9 +23,9 @@ namespace ssm::detail {
 ///   (kappa + i y nu) / (A + i y rho) = (kappa A + rho nu Y + i y (nu A - rho kappa)) t
 ///   A = |m|^2 - Y      t = 1 / (A^2 + rho^2 Y)
 ///
-/// Poles and the reciprocals t are shared by all products; each product then costs four multiply-adds. Vectors run
-/// along the nodes. The size of A relative to |m|^2 says how near a resonance is, and no difference of large sums is
-/// taken anywhere.
+/// Poles and the reciprocals t are shared by all products; each product then costs four multiply-adds, because with
+/// Y = |m|^2 - A both parts of its numerator are straight lines in A. Vectors run along the nodes. The size of A relative
+/// to |m|^2 says how near a resonance is, and no other difference is taken anywhere.
 ///
 /// Layout    nodes, sums and upstream are padded to whole cache lines: [product][padded nodes]
 template <class T, class Arch>
@@ -33,13 +33,14 @@ class CauchySums {
     using Pack = simd::Pack<T>;
     static constexpr bool many = simd::registers == 32;
     static constexpr std::size_t most = many ? 4 : 2;  // products in one pass
+    static constexpr std::size_t weights = 5;          // of a mode and product
 
 public:
     CauchySums(std::size_t modes, std::size_t products, Workspace& workspace)
         : modes_(modes),
           products_(products),
           poles_(workspace.take<T>(3 * modes)),
-          weights_(workspace.take<T>(4 * modes * products)) {}
+          weights_(workspace.take<T>(weights * modes * products)) {}
 
     /// m of all modes.
     void set_poles(const double* re, const double* im) noexcept {
@@ -55,13 +56,15 @@ public:
                         const double* v_im) noexcept {
         for (std::size_t n = 0; n < modes_; ++n) {
             const double rho = 2.0 * m_re[n];
+            const double square = m_re[n] * m_re[n] + m_im[n] * m_im[n];
             const double kappa = 2.0 * (v_re[n] * m_re[n] + v_im[n] * m_im[n]);
             const double nu = 2.0 * v_re[n];
-            T* const to = weights_.data() + 4 * (n * products_ + j);
-            to[0] = static_cast<T>(kappa);
-            to[1] = static_cast<T>(rho * nu);
-            to[2] = static_cast<T>(nu);
-            to[3] = static_cast<T>(rho * kappa);
+            T* const to = weights_.data() + weights * (n * products_ + j);
+            to[0] = static_cast<T>(rho * nu * square);
+            to[1] = static_cast<T>(kappa - rho * nu);
+            to[2] = static_cast<T>(rho * kappa);
+            to[3] = static_cast<T>(nu);
+            to[4] = static_cast<T>(kappa);
         }
     }
 
@@ -118,34 +121,30 @@ private:
     SSM_INLINE void sum(std::size_t j, const T* nodes, std::size_t stride, T* re,
                         T* im) const noexcept {
         Pack y[packs], Y[packs];
-        Pack of_A[packs][group], of_Y[packs][group], imaginary[packs][group];
+        Pack real[packs][group], imaginary[packs][group];
         simd::unroll<packs>([&](auto i) SSM_INLINE_LAMBDA {
             y[i] = simd::load(nodes + i * simd::width<T>);
             Y[i] = y[i] * y[i];
-            simd::unroll<group>([&](auto p) SSM_INLINE_LAMBDA {
-                of_A[i][p] = of_Y[i][p] = imaginary[i][p] = Pack(T(0));
-            });
+            simd::unroll<group>(
+                [&](auto p) SSM_INLINE_LAMBDA { real[i][p] = imaginary[i][p] = Pack(T(0)); });
         });
         const T* pole = poles_.data();
-        const T* weight = weights_.data() + 4 * j;
-        for (std::size_t n = 0; n < modes_; ++n, pole += 3, weight += 4 * products_)
+        const T* weight = weights_.data() + weights * j;
+        for (std::size_t n = 0; n < modes_; ++n, pole += 3, weight += weights * products_)
             simd::unroll<packs>([&](auto i) SSM_INLINE_LAMBDA {
                 const Pack A = Pack(pole[0]) - Y[i];
                 const Pack t = simd::detail::reciprocal(simd::fma(A, A, Pack(pole[1]) * Y[i]));
-                const Pack At = A * t;
                 simd::unroll<group>([&](auto p) SSM_INLINE_LAMBDA {
-                    const T* const w = weight + 4 * p;
-                    of_A[i][p] = simd::fma(Pack(w[0]), At, of_A[i][p]);
-                    of_Y[i][p] = simd::fma(Pack(w[1]), t, of_Y[i][p]);
-                    imaginary[i][p] =
-                        simd::fnma(Pack(w[3]), t, simd::fma(Pack(w[2]), At, imaginary[i][p]));
+                    const T* const w = weight + weights * p;
+                    real[i][p] = simd::fma(simd::fma(Pack(w[1]), A, w[0]), t, real[i][p]);
+                    imaginary[i][p] = simd::fma(simd::fms(Pack(w[3]), A, w[2]), t, imaginary[i][p]);
                 });
             });
         simd::unroll<packs * group>([&](auto both) SSM_INLINE_LAMBDA {
             constexpr std::size_t i = both / group;
             constexpr std::size_t p = both % group;
             const std::size_t at = (j + p) * stride + i * simd::width<T>;
-            simd::store(re + at, simd::fma(Y[i], of_Y[i][p], of_A[i][p]));
+            simd::store(re + at, real[i][p]);
             simd::store(im + at, y[i] * imaginary[i][p]);
         });
     }
@@ -158,8 +157,8 @@ private:
         Pack kappa[group], nu[group];
         Pack re_At[group], im_t[group], re_t[group], im_At[group];
         simd::unroll<group>([&](auto p) SSM_INLINE_LAMBDA {
-            kappa[p] = Pack(weights_[4 * (n * products_ + j + p)]);
-            nu[p] = Pack(weights_[4 * (n * products_ + j + p) + 2]);
+            nu[p] = Pack(weights_[weights * (n * products_ + j + p) + 3]);
+            kappa[p] = Pack(weights_[weights * (n * products_ + j + p) + 4]);
             re_At[p] = im_t[p] = re_t[p] = im_At[p] = Pack(T(0));
         });
         Pack of_square(T(0)), of_rho_square(T(0));
@@ -194,12 +193,12 @@ private:
         double of_rho = 2.0 * r * total(of_rho_square);
         simd::unroll<group>([&](auto p) SSM_INLINE_LAMBDA {
             const std::size_t at = (j + p) * modes_ + n;
-            const T* const w = weights_.data() + 4 * (n * products_ + j + p);
+            const T* const w = weights_.data() + weights * (n * products_ + j + p);
             const double with_im = total(im_t[p]);
             const double with_re = total(re_t[p]);
             gradient.kappa[at] = total(re_At[p]) - r * with_im;
             gradient.nu[at] = r * with_re + total(im_At[p]);
-            of_rho += static_cast<double>(w[2]) * with_re - static_cast<double>(w[0]) * with_im;
+            of_rho += static_cast<double>(w[3]) * with_re - static_cast<double>(w[4]) * with_im;
         });
         gradient.square[n] += total(of_square);
         gradient.rho[n] += of_rho;
@@ -208,7 +207,7 @@ private:
     std::size_t modes_;
     std::size_t products_;
     std::span<T> poles_;    // [mode][|m|^2, rho^2, rho]
-    std::span<T> weights_;  // [mode][product][kappa, rho nu, nu, rho kappa]
+    std::span<T> weights_;  // [mode][product][rho nu |m|^2, kappa - rho nu, rho kappa, nu, kappa]
 };
 
 }  // namespace ssm::detail

@@ -1,0 +1,150 @@
+#pragma once
+
+#include <cstddef>
+#include <type_traits>
+
+#include <ssm/core/config.hpp>
+#include <ssm/kernel/detail/mode_pack.hpp>
+#include <ssm/simd/convert.hpp>
+#include <ssm/simd/pack.hpp>
+#include <ssm/simd/unroll.hpp>
+
+namespace ssm::detail {
+
+/// Steps x := A_bar x of one channel of rank 1, and beside them of y, where p y is what A_bar^s makes of p (so that
+/// nothing is divided by p):
+///
+///   x' = z x - p w      w' = Re sum_n q_n z_n x_n - w Re sum_n q_n p_n
+///   y' = z y - g        g' = Re sum_n v_n z_n y_n - g Re sum_n v_n            v = p q, y = 1 at first
+///
+/// The feedback of the next step comes from the state before this one: then sums across lanes are not waited for.
+///
+/// Layout    all arrays (re, im)[stride], stride a multiple of a cache line
+class RankOneSteps {
+    using Pack = simd::Pack<double>;
+    static constexpr std::size_t lanes = simd::width<double>;
+
+public:
+    struct Arrays {
+        const double *z, *p, *q, *v;
+        double *qz, *vz;  ///< written
+        double *x, *y;    ///< states; y is set to 1 in the first `modes` places
+        std::size_t modes, stride;
+    };
+
+    explicit RankOneSteps(const Arrays& arrays) noexcept : a_(arrays) {
+        for (std::size_t n = 0; n < a_.stride; n += lanes) {
+            const ModePack z = at(a_.z, n);
+            store_modes(a_.qz + n, a_.stride, at(a_.q, n) * z);
+            store_modes(a_.vz + n, a_.stride, at(a_.v, n) * z);
+        }
+        for (std::size_t n = 0; n < a_.stride; ++n) {
+            a_.y[n] = n < a_.modes ? 1.0 : 0.0;
+            a_.y[a_.stride + n] = 0.0;
+        }
+        w_ = real_product(a_.q, a_.x);
+        through_ = real_product(a_.q, a_.p);
+        g_ = real_product(a_.v, a_.y);
+        through_y_ = g_;
+    }
+
+    /// Writes `count` states x, each (re, im)[stride] of T, and makes as many steps.
+    template <class T>
+    void run(std::size_t count, T* states) noexcept {
+        // All of both states in registers, if there are so many.
+        if (simd::registers == 32 && a_.stride == 4 * lanes)
+            run_held<4>(count, states);
+        else if (simd::registers == 32 && a_.stride == 2 * lanes)
+            run_held<2>(count, states);
+        else
+            run_held<0>(count, states);
+    }
+
+private:
+    /// A state during some steps: in registers, or for 0 packs in memory.
+    template <std::size_t packs>
+    class Held {
+    public:
+        SSM_INLINE Held(double* x, std::size_t stride) noexcept : x_(x), stride_(stride) {
+            simd::unroll<packs>(
+                [&](auto k) SSM_INLINE_LAMBDA { held_[k] = load_modes(x + k * lanes, stride); });
+        }
+        template <class Index>
+        [[nodiscard]] SSM_INLINE ModePack get(Index k) const noexcept {
+            if constexpr (packs == 0)
+                return load_modes(x_ + k * lanes, stride_);
+            else
+                return held_[k];
+        }
+        template <class Index>
+        SSM_INLINE void set(Index k, ModePack value) noexcept {
+            if constexpr (packs == 0)
+                store_modes(x_ + k * lanes, stride_, value);
+            else
+                held_[k] = value;
+        }
+        SSM_INLINE void write() const noexcept {
+            simd::unroll<packs>(
+                [&](auto k) SSM_INLINE_LAMBDA { store_modes(x_ + k * lanes, stride_, held_[k]); });
+        }
+
+    private:
+        double* x_;
+        std::size_t stride_;
+        ModePack held_[packs == 0 ? 1 : packs];
+    };
+
+    template <std::size_t packs, class Body>
+    SSM_INLINE void for_each_pack(Body&& body) const noexcept {
+        if constexpr (packs == 0)
+            for (std::size_t k = 0; k * lanes < a_.stride; ++k)
+                body(k);
+        else
+            simd::unroll<packs>(body);
+    }
+
+    template <std::size_t packs, class T>
+    void run_held(std::size_t count, T* states) noexcept {
+        Held<packs> x(a_.x, a_.stride), y(a_.y, a_.stride);
+        for (std::size_t s = 0; s < count; ++s, states += 2 * a_.stride) {
+            const Pack w(w_), g(g_), zero(0.0);
+            ModePack next_w{zero, zero}, next_g{zero, zero};
+            for_each_pack<packs>([&](auto k) SSM_INLINE_LAMBDA {
+                const std::size_t n = k * lanes;
+                const ModePack z = at(a_.z, n), p = at(a_.p, n);
+                const ModePack now = x.get(k), relative = y.get(k);
+                simd::store_rounded(states + n, now.re);
+                simd::store_rounded(states + a_.stride + n, now.im);
+                add_products(at(a_.qz, n), now, next_w);
+                add_products(at(a_.vz, n), relative, next_g);
+                const ModePack free = z * now, free_y = z * relative;
+                x.set(k, {simd::fnma(p.re, w, free.re), simd::fnma(p.im, w, free.im)});
+                y.set(k, {free_y.re - g, free_y.im});
+            });
+            w_ = simd::reduce_add(next_w.re - next_w.im) - through_ * w_;
+            g_ = simd::reduce_add(next_g.re - next_g.im) - through_y_ * g_;
+        }
+        x.write();
+        y.write();
+    }
+
+    [[nodiscard]] SSM_INLINE ModePack at(const double* from, std::size_t n) const noexcept {
+        return load_modes(from + n, a_.stride);
+    }
+    /// To Re(a b) = sum.re - sum.im, in two chains.
+    SSM_INLINE static void add_products(ModePack a, ModePack b, ModePack& sum) noexcept {
+        sum.re = simd::fma(a.re, b.re, sum.re);
+        sum.im = simd::fma(a.im, b.im, sum.im);
+    }
+    [[nodiscard]] double real_product(const double* a, const double* b) const noexcept {
+        Pack sum(0.0);
+        for (std::size_t n = 0; n < a_.stride; n += lanes)
+            sum = simd::real_fma(at(a, n), at(b, n), sum);
+        return simd::reduce_add(sum);
+    }
+
+    Arrays a_;
+    double w_, g_, through_, through_y_;
+};
+
+}  // namespace ssm::detail
