@@ -88,7 +88,7 @@ template <hippo::Measure M>
                         size, ", expected an even number for conjugate pairs");
     const hippo::Transition system = measure.transition(size);
     const Eigen::MatrixXd P = measure.low_rank(size);
-    const Eigen::MatrixXd normal = system.A + P.transpose() * P;
+    const Eigen::MatrixXd normal = system.A + P.transpose().lazyProduct(P);
     detail::SkewEigen eigen = detail::eigen_of_skew(0.5 * (normal - normal.transpose()));
     detail::fix_phase(eigen.V);
     const auto kept = static_cast<Eigen::Index>(conjugate ? size / 2 : size);

@@ -95,7 +95,7 @@ template <class Vectors>
     Eigen::MatrixXd basis(V.rows(), 0);
     for (Eigen::Index k = 0; k < V.rows() && basis.cols() < V.cols(); ++k) {
         Eigen::VectorXd q = projection.col(k);
-        q -= basis * (basis.transpose() * q).eval();
+        q -= basis.lazyProduct(basis.transpose().lazyProduct(q).eval());
         if (q.norm() < 1e-4)
             continue;
         basis.conservativeResize(Eigen::NoChange, basis.cols() + 1);
@@ -139,7 +139,7 @@ template <hippo::Measure M>
     const hippo::Transition system = measure.transition(2 * modes);
     const Eigen::MatrixXd P =
         rank == 0 ? measure.low_rank(2 * modes) : hippo::low_rank(measure, 2 * modes, rank);
-    const Eigen::MatrixXd normal = system.A + P.transpose() * P;
+    const Eigen::MatrixXd normal = system.A + P.transpose().lazyProduct(P);
     const double c = normal.diagonal().mean();
     Eigen::MatrixXd symmetric = 0.5 * (normal + normal.transpose());
     symmetric.diagonal().array() -= c;
