@@ -15,6 +15,7 @@
 #include <vector>
 
 #include <ssm/core/parallel.hpp>
+#include <ssm/core/subnormals.hpp>
 #include <ssm/io/load.hpp>
 #include <ssm/io/save.hpp>
 #include <ssm/model/any_layer.hpp>
@@ -44,7 +45,8 @@ struct Settings {
           model(options.get<std::string>("model", "s4d", "s4d, s4, dss, s5, lru, mamba or mamba2")),
           width(options.get<std::size_t>("width", 32, "channels of the model")),
           depth(options.get<std::size_t>("depth", 3, "residual blocks")),
-          state(options.get<std::size_t>("state", 64, "state size of each channel")),
+          state(options.get<std::size_t>("state", examples::is_mimo(model) ? 256 : 64,
+                                         "state size of each channel, of the layer for S5, LRU")),
           epochs(options.get<std::size_t>("epochs", 14, "times through the training sounds")),
           batch(options.get<std::size_t>("batch", 8, "sounds in a mini-batch")),
           threads(options.get<std::size_t>("threads", 0, "threads, 0 for all")),
@@ -208,6 +210,7 @@ int main(int count, char** arguments) {
         const Settings settings(
             examples::Options(count, arguments, "Trains a classifier of spoken digits."));
         ssm::set_threads(settings.threads);
+        const ssm::FlushSubnormals flush;
         return run(settings);
     } catch (const std::exception& error) {
         std::fprintf(stderr, "error: %s\n", error.what());

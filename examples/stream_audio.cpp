@@ -145,6 +145,7 @@ int main(int count, char** arguments) {
         const auto depth = options.get<std::size_t>("depth", 2, "residual blocks");
         const auto state = options.get<std::size_t>("state", 64, "state size of each channel");
         options.done();
+        const ssm::FlushSubnormals flush;  // as an audio thread should
         return run(path, seconds, weights, width, depth, state);
     } catch (const std::exception& error) {
         std::fprintf(stderr, "error: %s\n", error.what());

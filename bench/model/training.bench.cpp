@@ -1,4 +1,4 @@
-// One training step of whole models: forward, loss, backward, update. `peers/s4d_torch.py` does the same in PyTorch.
+// One training step of whole models: forward, loss, backward, update. `peers/torch_models.py` does it in PyTorch.
 // Bound: the flops of the matrix products alone, 6 for each weight of a Linear and each row.
 
 #include <cstddef>

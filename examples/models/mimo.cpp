@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <cstddef>
+
 #include <ssm/layer/lru.hpp>
 #include <ssm/layer/s5.hpp>
 
@@ -8,5 +11,8 @@ ssm::AnyLayer<float>::Options examples::mimo(const std::string& model,
     using Layer = ssm::AnyLayer<float>;
     if (model == "lru")
         return Layer::of<ssm::LRU<float>>({.state = settings.state});
-    return Layer::of<ssm::S5<float>>({.state = settings.state, .rate = settings.rate});
+    return Layer::of<ssm::S5<float>>(
+        {.state = settings.state,
+         .rate = settings.rate,
+         .dynamics = {.blocks = std::max<std::size_t>(1, settings.state / 32)}});
 }

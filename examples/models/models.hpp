@@ -30,6 +30,11 @@ inline bool has_rate(const std::string& model) {
     return model == "s4d" || model == "s4" || model == "dss" || model == "s5";
 }
 
+/// Whether one system has all channels as its inputs, and so the state of a layer is one for all: S5 and LRU.
+inline bool is_mimo(const std::string& model) {
+    return model == "s5" || model == "lru";
+}
+
 /// Whether the model chooses by its input what it remembers: Mamba and Mamba-2.
 inline bool is_selective(const std::string& model) {
     return model.starts_with("mamba");
@@ -51,7 +56,7 @@ inline ssm::AnyLayer<float>::Options system(const std::string& model,
         throw std::runtime_error(model + " has no time step");
     if (model == "s4d" || model == "s4" || model == "dss")
         return bank(model, settings);
-    if (model == "s5" || model == "lru")
+    if (is_mimo(model))
         return mimo(model, settings);
     if (model == "mamba" || model == "mamba2")
         return selective(model, settings);

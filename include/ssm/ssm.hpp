@@ -22,6 +22,7 @@
 #include <ssm/core/padding.hpp>
 #include <ssm/core/parallel.hpp>
 #include <ssm/core/rng.hpp>
+#include <ssm/core/subnormals.hpp>
 #include <ssm/core/tensor.hpp>
 #include <ssm/core/weights.hpp>
 #include <ssm/core/workspace.hpp>

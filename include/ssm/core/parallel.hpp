@@ -3,11 +3,14 @@
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <utility>
 
 #ifdef _OPENMP
 #include <omp.h>
 #endif
+
+#include <ssm/core/subnormals.hpp>
 
 namespace ssm {
 
@@ -119,15 +122,18 @@ SSM_ONE_COPY void run_task(Body& body, std::size_t task, std::size_t worker) {
 /// `threads()` and serves to find a private piece of scratch memory. How work is cut into tasks must
 /// not depend on `threads()`: then results are the same bits for any number of threads.
 ///
-/// Threads   nested calls run serially. `body` must not throw.
+/// Threads   nested calls run serially. `body` must not throw. Workers treat subnormal numbers as the caller does: see
+///           `FlushSubnormals`.
 template <class Body>
 void parallel_for(std::size_t tasks, Body&& body, [[maybe_unused]] TaskCost cost = {}) {
 #ifdef _OPENMP
     const std::size_t workers = detail::useful_threads(tasks, cost);
     if (workers > 1 && !omp_in_parallel()) {
+        const std::uint64_t mode = detail::subnormal_mode();
 #pragma omp parallel num_threads(static_cast <int>(workers))
         {
             const SerialRegion serial;
+            const detail::WithSubnormalMode as_caller(mode);
             const auto worker = static_cast<std::size_t>(omp_get_thread_num());
 #pragma omp for schedule(dynamic, 1)
             for (std::size_t task = 0; task < tasks; ++task)
