@@ -179,11 +179,11 @@ TEMPLATE_TEST_CASE("The FFT convolution agrees with direct sums for every size o
     for (std::size_t length = 1; length <= 130; ++length)
         check_case<TestType>({1, 3, length}, Direction::bidirectional, 2, length, workspace,
                              engine);
-    for (const std::size_t length : Sizes{257, 320, 449, 1024}) {
+    for (const std::size_t length : Sizes{257, 320, 449, 1024})
         check_case<TestType>({1, 2, length}, Direction::bidirectional, 1, length, workspace,
                              engine);
+    for (const std::size_t length : Sizes{257, 320, 449})
         check_case<TestType>({2, 17, length}, Direction::causal, 1, length, workspace, engine);
-    }
 }
 
 TEMPLATE_TEST_CASE("Kernels may be shorter or longer than the sequences", "", float, double) {
@@ -223,10 +223,10 @@ TEST_CASE("Many sequences of one channel share the lanes of a register") {
 TEST_CASE("A kernel prepared for long sequences convolves short ones") {
     std::mt19937_64 engine(6);
     Workspace workspace;
-    const auto reference = ConvolutionReference::random({1, 20, 1000}, Direction::causal, engine);
+    const auto reference = ConvolutionReference::random({1, 20, 500}, Direction::causal, engine);
     const Taps<double> taps(reference);
-    const KernelSpectrum<double> kernel(taps.view(), 1000, workspace);
-    for (const std::size_t length : Sizes{1, 10, 400, 999}) {
+    const KernelSpectrum<double> kernel(taps.view(), 500, workspace);
+    for (const std::size_t length : Sizes{1, 10, 200, 499}) {
         const Batch<double> u = random_batch({2, length, 20}, engine);
         const Batch<double> dy = random_batch({2, length, 20}, engine);
         check_forward(reference, u, kernel, workspace);

@@ -10,6 +10,23 @@
 #include <ssm/init/nplr.hpp>
 
 namespace ssm::init {
+namespace detail {
+
+/// A B by products of real matrices: the only kind of Eigen's products that everything around here compiles.
+template <class A, class B>
+[[nodiscard]] Eigen::MatrixXcd complex_product(const A& a, const B& b) {
+    const Eigen::MatrixXd a_re = a.real(), a_im = a.imag(), b_re = b.real(), b_im = b.imag();
+    Eigen::MatrixXd part = a_re * b_re;
+    part.noalias() -= a_im * b_im;
+    Eigen::MatrixXcd result(a.rows(), b.cols());
+    result.real() = part;
+    part.noalias() = a_re * b_im;
+    part.noalias() += a_im * b_re;
+    result.imag() = part;
+    return result;
+}
+
+}  // namespace detail
 
 /// The normal part of a HiPPO system, repeated in diagonal blocks, in a basis of its eigenvectors: what S5
 /// starts from.
@@ -40,8 +57,8 @@ struct HippoBlocks {
         const Eigen::MatrixXcd into = inverse.size() > 0 ? inverse : Eigen::MatrixXcd(V.adjoint());
         Eigen::MatrixXcd result(static_cast<Eigen::Index>(modes()), G.cols());
         for (Eigen::Index block = 0; block < static_cast<Eigen::Index>(blocks); ++block)
-            result.middleRows(block * V.cols(), V.cols()).noalias() =
-                into * G.middleRows(block * V.rows(), V.rows());
+            result.middleRows(block * V.cols(), V.cols()) =
+                detail::complex_product(into, G.middleRows(block * V.rows(), V.rows()));
         return result;
     }
     /// G V for G (H, state): an output matrix, (H, modes).
@@ -49,8 +66,8 @@ struct HippoBlocks {
     [[nodiscard]] Eigen::MatrixXcd out_of_basis(const Eigen::MatrixBase<Matrix>& G) const {
         Eigen::MatrixXcd result(G.rows(), static_cast<Eigen::Index>(modes()));
         for (Eigen::Index block = 0; block < static_cast<Eigen::Index>(blocks); ++block)
-            result.middleCols(block * V.cols(), V.cols()).noalias() =
-                G.middleCols(block * V.rows(), V.rows()) * V;
+            result.middleCols(block * V.cols(), V.cols()) =
+                detail::complex_product(G.middleCols(block * V.rows(), V.rows()), V);
         return result;
     }
 };
@@ -71,7 +88,7 @@ template <hippo::Measure M>
                         size, ", expected an even number for conjugate pairs");
     const hippo::Transition system = measure.transition(size);
     const Eigen::MatrixXd P = measure.low_rank(size);
-    const Eigen::MatrixXd normal = system.A + P.transpose() * P;
+    const Eigen::MatrixXd normal = system.A + P.transpose().lazyProduct(P);
     detail::SkewEigen eigen = detail::eigen_of_skew(0.5 * (normal - normal.transpose()));
     detail::fix_phase(eigen.V);
     const auto kept = static_cast<Eigen::Index>(conjugate ? size / 2 : size);

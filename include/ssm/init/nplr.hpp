@@ -47,23 +47,30 @@ template <class Matrix = Eigen::MatrixXd>
     if (N == 1)
         return {Eigen::VectorXd::Zero(1), Eigen::MatrixXcd::Ones(1, 1)};
     const Eigen::HessenbergDecomposition<Matrix> reduced(K);
-    const Matrix T = reduced.matrixH();
+    Matrix packed = reduced.packedMatrix();  // T, and reflections below it whose product is Q
     Eigen::SelfAdjointEigenSolver<Matrix> solver;
     solver.computeFromTridiagonal(Eigen::VectorXd(Eigen::VectorXd::Zero(N)),
-                                  Eigen::VectorXd(T.diagonal(-1)));
+                                  Eigen::VectorXd(packed.diagonal(-1)));
     require<ValueError>(solver.info() == Eigen::Success,
                         "ssm::init::nplr: the eigenvalue iteration did not converge");
 
-    Eigen::VectorXcd d(N);
+    Matrix real = solver.eigenvectors();
+    Matrix imag = real;
     std::complex<double> power = 1.0;
-    for (Eigen::Index k = 0; k < N; ++k, power = {power.imag(), -power.real()})
-        d(k) = power;
-    const Matrix Q = reduced.matrixQ();
+    for (Eigen::Index k = 0; k < N; ++k, power = {power.imag(), -power.real()}) {
+        real.row(k) *= power.real();
+        imag.row(k) *= power.imag();
+    }
+    // One reflection after the other: Q as a matrix, and products of it, take the compiler much longer.
+    Eigen::VectorXd workspace(N);
+    for (Eigen::Index k = N - 1; k-- > 0;)
+        for (Matrix* part : {&real, &imag})
+            part->bottomRightCorner(N - 1 - k, N)
+                .applyHouseholderOnTheLeft(packed.col(k).tail(N - 2 - k),
+                                           reduced.householderCoefficients()(k), workspace.data());
     SkewEigen result{solver.eigenvalues(), Eigen::MatrixXcd(N, N)};
-    const Matrix real = d.real().asDiagonal() * solver.eigenvectors();
-    result.V.real() = Q * real;
-    const Matrix imag = d.imag().asDiagonal() * solver.eigenvectors();
-    result.V.imag() = Q * imag;
+    result.V.real() = real;
+    result.V.imag() = imag;
     return result;
 }
 
@@ -88,7 +95,7 @@ template <class Vectors>
     Eigen::MatrixXd basis(V.rows(), 0);
     for (Eigen::Index k = 0; k < V.rows() && basis.cols() < V.cols(); ++k) {
         Eigen::VectorXd q = projection.col(k);
-        q -= basis * (basis.transpose() * q).eval();
+        q -= basis.lazyProduct(basis.transpose().lazyProduct(q).eval());
         if (q.norm() < 1e-4)
             continue;
         basis.conservativeResize(Eigen::NoChange, basis.cols() + 1);
@@ -132,7 +139,7 @@ template <hippo::Measure M>
     const hippo::Transition system = measure.transition(2 * modes);
     const Eigen::MatrixXd P =
         rank == 0 ? measure.low_rank(2 * modes) : hippo::low_rank(measure, 2 * modes, rank);
-    const Eigen::MatrixXd normal = system.A + P.transpose() * P;
+    const Eigen::MatrixXd normal = system.A + P.transpose().lazyProduct(P);
     const double c = normal.diagonal().mean();
     Eigen::MatrixXd symmetric = 0.5 * (normal + normal.transpose());
     symmetric.diagonal().array() -= c;

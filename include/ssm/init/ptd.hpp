@@ -33,9 +33,43 @@ struct PerturbedModes {
     Eigen::MatrixXcd inverse;
     Eigen::VectorXcd B;
     Eigen::VectorXd weight;
-    double condition = 1.0;     ///< of V: what rounding errors are multiplied with
-    double perturbation = 0.0;  ///< |E| / |A| in the spectral norm
 };
+
+namespace detail {
+
+/// Fills in W, V, its inverse and the weights of the eigenvalues `kept` of `all`. Eigen gives a pair of conjugates as
+/// w, conj w with the columns Re v, Im v of a real matrix P; if a, b are those rows of its inverse, (a + i b) / 2 is the
+/// row of V^-1 that belongs to conj v. In real numbers, because decompositions of complex ones take the compiler long.
+template <class Matrix>
+[[nodiscard]] PerturbedModes eigenvectors_of_real(const Matrix& P, const Eigen::VectorXcd& all,
+                                                  const std::vector<Eigen::Index>& kept) {
+    const auto n = static_cast<Eigen::Index>(kept.size());
+    const Matrix rows = P.partialPivLu().inverse();
+    PerturbedModes modes{Eigen::VectorXcd(n),
+                         Eigen::MatrixXcd::Zero(P.rows(), n),
+                         Eigen::MatrixXcd::Zero(n, P.rows()),
+                         {},
+                         Eigen::VectorXd(n)};
+    for (Eigen::Index k = 0; k < n; ++k) {
+        const Eigen::Index j = kept[static_cast<std::size_t>(k)];
+        const bool is_real = all(j).imag() == 0.0;
+        modes.W(k) = all(j);
+        modes.weight(k) = is_real ? 1.0 : 2.0;
+        modes.V.col(k).real() = P.col(is_real ? j : j - 1);
+        modes.inverse.row(k).real() = rows.row(is_real ? j : j - 1);
+        if (!is_real) {
+            modes.V.col(k).imag() = -P.col(j);
+            modes.inverse.row(k).imag() = rows.row(j);
+        }
+        modes.V.col(k).normalize();
+    }
+    fix_phase(modes.V);
+    for (Eigen::Index k = 0; k < n; ++k)
+        modes.inverse.row(k) /= modes.inverse.row(k).transpose().cwiseProduct(modes.V.col(k)).sum();
+    return modes;
+}
+
+}  // namespace detail
 
 /// Diagonalises A + E instead of A, whose eigenvectors may be useless (LegS: condition 1e19 at N = 32).
 ///
@@ -57,14 +91,11 @@ template <class Decomposition = Eigen::EigenSolver<Eigen::MatrixXd>>
         system.A.cols() == N && system.B.size() == N && E.rows() == N && E.cols() == N && N > 0,
         "ssm::init::perturb_then_diagonalize: A is ", N, " x ", system.A.cols(), ", B has ",
         system.B.size(), " numbers, E is ", E.rows(), " x ", E.cols());
-    const Decomposition solver(system.A + E);
+    const Decomposition solver(Eigen::MatrixXd(system.A + E));
     require<ValueError>(solver.info() == Eigen::Success,
                         "ssm::init::perturb_then_diagonalize: the eigenvalue iteration did not "
                         "converge");
-    const Eigen::VectorXcd all = solver.eigenvalues();
-    Eigen::MatrixXcd V = solver.eigenvectors();
-    detail::fix_phase(V);
-    const Eigen::MatrixXcd inverse = V.partialPivLu().inverse();
+    const Eigen::VectorXcd& all = solver.eigenvalues();
 
     // Real matrices have eigenvalues that are real exactly, or exact conjugates.
     std::vector<Eigen::Index> kept;
@@ -75,34 +106,32 @@ template <class Decomposition = Eigen::EigenSolver<Eigen::MatrixXd>>
         return all(a).imag() != all(b).imag() ? all(a).imag() < all(b).imag()
                                               : all(a).real() < all(b).real();
     });
-    const auto n = static_cast<Eigen::Index>(kept.size());
-    PerturbedModes modes{Eigen::VectorXcd(n),
-                         Eigen::MatrixXcd(N, n),
-                         Eigen::MatrixXcd(n, N),
-                         Eigen::VectorXcd(n),
-                         Eigen::VectorXd(n),
-                         1.0,
-                         0.0};
-    for (Eigen::Index j = 0; j < n; ++j) {
-        const Eigen::Index from = kept[static_cast<std::size_t>(j)];
-        std::complex<double> w = all(from);
+    PerturbedModes modes = detail::eigenvectors_of_real(solver.pseudoEigenvectors(), all, kept);
+    for (std::complex<double>& w : modes.W) {
         if (largest_real_part)
             w.real(std::min(w.real(), *largest_real_part));
         require<ValueError>(w.real() < 0.0,
                             "ssm::init::perturb_then_diagonalize: the perturbed system is not "
                             "stable: it has an eigenvalue with real part ",
                             w.real(), "; use a smaller perturbation, or cut real parts");
-        modes.W(j) = w;
-        modes.V.col(j) = V.col(from);
-        modes.inverse.row(j) = inverse.row(from);
-        modes.weight(j) = all(from).imag() == 0.0 ? 1.0 : 2.0;
     }
-    modes.B = modes.inverse * system.B.cast<std::complex<double>>();
-    const Eigen::VectorXd singular = V.jacobiSvd().singularValues();
-    modes.condition = singular(0) / singular(N - 1);
-    modes.perturbation =
-        E.jacobiSvd().singularValues()(0) / system.A.jacobiSvd().singularValues()(0);
+    modes.B = modes.inverse.lazyProduct(system.B.cast<std::complex<double>>());
     return modes;
+}
+
+/// Condition of the matrix of all eigenvectors: what rounding errors are multiplied with.
+template <class Decomposition = Eigen::JacobiSVD<Eigen::MatrixXd>>
+[[nodiscard]] double condition(const PerturbedModes& modes) {
+    // A unitary matrix makes sqrt(2) (Re v, Im v) of v and its conjugate.
+    const Eigen::Index N = modes.V.rows();
+    Eigen::MatrixXd real(N, N);
+    for (Eigen::Index k = 0, column = 0; k < modes.V.cols(); ++k) {
+        real.col(column++) = std::sqrt(modes.weight(k)) * modes.V.col(k).real();
+        if (modes.weight(k) > 1.0)
+            real.col(column++) = std::sqrt(modes.weight(k)) * modes.V.col(k).imag();
+    }
+    const Eigen::VectorXd singular = Decomposition(real).singularValues();
+    return singular(0) / singular(N - 1);
 }
 
 /// A perturbation without structure: normal numbers, `size` times as large as A in the Frobenius norm. Beyond about 1e-3
@@ -131,6 +160,7 @@ template <class Decomposition = Eigen::EigenSolver<Eigen::MatrixXd>>
 /// (share below 0.01 leaves two real eigenvalues, which a bank of conjugate pairs cannot store.)
 ///
 ///   S4D<float, init::Ptd<>> layer({.channels = 64, .state = 64});
+///   S5<float, Zoh, Causal, init::Ptd<>> other({.channels = 64, .state = 64});
 ///
 /// Errors  ValueError for a share outside (0, 1] and for real eigenvalues
 /// Source  arXiv:2310.01698 for the idea; the direction of E is ours. C starts at random in the basis of the modes
@@ -161,11 +191,14 @@ struct Ptd {
     }
 };
 
-/// The same in `blocks` diagonal blocks of size state / blocks: what S5-PTD starts from.
+/// The same in `blocks` diagonal blocks of size state / blocks, in conjugate pairs: what S5-PTD starts from.
 ///
-/// Errors  ValueError unless blocks divides state into even sizes; as `Ptd`
+/// Errors  ValueError unless `conjugate` and blocks divides state into even sizes; as `Ptd`
 template <hippo::Measure M>
-[[nodiscard]] HippoBlocks hippo_blocks(const Ptd<M>& init, std::size_t state, std::size_t blocks) {
+[[nodiscard]] HippoBlocks hippo_blocks(const Ptd<M>& init, std::size_t state, std::size_t blocks,
+                                       bool conjugate = true) {
+    require<ValueError>(conjugate,
+                        "ssm::init::hippo_blocks: Ptd makes modes in conjugate pairs alone");
     require<ValueError>(blocks > 0 && state > 0 && state % (2 * blocks) == 0,
                         "ssm::init::hippo_blocks: ", blocks,
                         " blocks do not divide a state of size ", state, " into conjugate pairs");

@@ -21,6 +21,7 @@
 #include <ssm/core/tensor.hpp>
 #include <ssm/io/detail/convert.hpp>
 #include <ssm/io/detail/header.hpp>
+#include <ssm/io/detail/json_tokens.hpp>
 #include <ssm/io/detail/quoted.hpp>
 #include <ssm/io/detail/shard_index.hpp>
 #include <ssm/io/dtype.hpp>
@@ -167,7 +168,7 @@ inline void Safetensors::add(std::span<const std::byte> bytes, const std::string
                              std::size_t shard) {
     const std::string_view text = header_text(bytes, file);
     detail::HeaderParser parser(file);
-    nlohmann::json::sax_parse(text, &parser);
+    detail::read_json_tokens(text, parser);
     const auto data = bytes.subspan(8 + text.size());
     check_cover(parser.result, data.size(), file);
     for (auto& [name, header] : parser.result.tensors)

@@ -207,10 +207,11 @@ inline std::string SafetensorsWriter::header(std::span<const Part* const> parts)
 
 inline std::string SafetensorsWriter::quoted_json(const std::string& text) {
     using nlohmann::json;
-    std::string result = json(text).dump(-1, ' ', false, json::error_handler_t::ignore);
-    require<ValueError>(json::parse(result) == text,
-                        "ssm::SafetensorsWriter: ", detail::Quoted{text}, " is not UTF-8");
-    return result;
+    try {
+        return json(text).dump();
+    } catch (const json::type_error&) {
+        raise<ValueError>("ssm::SafetensorsWriter: ", detail::Quoted{text}, " is not UTF-8");
+    }
 }
 
 }  // namespace ssm

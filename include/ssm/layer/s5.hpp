@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ssm/discretize/zoh.hpp>
+#include <ssm/init/hippo.hpp>
 #include <ssm/layer/lti_options.hpp>
 #include <ssm/layer/mimo.hpp>
 #include <ssm/layer/structure/continuous_modes.hpp>
@@ -16,7 +17,8 @@ namespace ssm {
 /// Source  Smith, Warrington, Linderman: "Simplified State Space Layers for Sequence Modeling", arXiv:2208.04933.
 ///         Defaults as there: zero-order hold, conjugate pairs, dt from 1e-3 to 1e-1. `.conjugate = false` in the
 ///         dynamics is the S5 of other codes, with all modes and y = Re(C x).
-template <class T, class Discretization = Zoh, class Direction = Causal>
-using S5 = Mimo<T, ContinuousModes<Discretization>, Direction>;
+template <class T, class Discretization = Zoh, class Direction = Causal,
+          class Init = init::hippo::LegS>
+using S5 = Mimo<T, ContinuousModes<Discretization, Init>, Direction>;
 
 }  // namespace ssm

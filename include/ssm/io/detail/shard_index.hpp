@@ -14,6 +14,7 @@
 #include <nlohmann/json.hpp>
 
 #include <ssm/core/error.hpp>
+#include <ssm/io/detail/json_tokens.hpp>
 #include <ssm/io/detail/quoted.hpp>
 #include <ssm/io/mapped_file.hpp>
 
@@ -125,7 +126,7 @@ private:
                        "ssm::Safetensors: index ", Quoted{file},
                        ": is longer than 100 MB or has a zero byte");
     ShardIndexParser parser(file);
-    nlohmann::json::sax_parse(text, &parser);
+    read_json_tokens(text, parser);
     require<FileError>(parser.has_weight_map && !parser.result.tensors.empty(),
                        "ssm::Safetensors: index ", Quoted{file}, ": has no weight_map");
     return std::move(parser.result);

@@ -19,7 +19,6 @@
 #include <ssm/init/hippo.hpp>
 #include <ssm/init/hippo_blocks.hpp>
 #include <ssm/init/normal.hpp>
-#include <ssm/init/ptd.hpp>
 #include <ssm/init/timescale.hpp>
 #include <ssm/init/truncated.hpp>
 #include <ssm/layer/lti_options.hpp>
@@ -35,14 +34,12 @@ enum class OutputInit {
 };
 
 /// Options of dynamics in continuous time.
-template <class Discretization>
+template <class Discretization, class Init>
 struct ContinuousModesOptions {
+    Init init{};
     std::size_t blocks = 1;  ///< diagonal blocks of the HiPPO matrix that A starts as
     bool conjugate =
         true;  ///< modes come in conjugate pairs, of which one is stored: y = 2 Re(C x)
-    double share =
-        1.0;  ///< of the low-rank part of HiPPO that is taken away: 1 leaves its normal part, less is S5-PTD,
-    ///< for conjugate pairs; see `init::Ptd`
     bool clip_poles = false;  ///< Re Lambda is cut to at most -1e-4 where it is used
     OutputInit output = OutputInit::truncated_normal;
     double dt_min = 1e-3;
@@ -56,20 +53,21 @@ struct ContinuousModesOptions {
 ///   z, b = discretize(Lambda, rate dt)      dt = exp(log_step)
 ///
 /// Shapes    Lambda (P, 2), log_step (P, 1); P = state / 2 with conjugate pairs, else state
-/// Initial   eigenvalues of the normal part of HiPPO-LegS, in blocks; log_step uniform in [ln dt_min, ln dt_max]
+/// Initial   eigenvalues of the normal part of a HiPPO measure in blocks, or what else `Init` has `hippo_blocks` for:
+///           `init::Ptd<>` makes S5-PTD, for conjugate pairs; log_step uniform in [ln dt_min, ln dt_max]
 /// Source    arXiv:2208.04933 (S5) and its released code
-template <class Discretization = Zoh>
+template <class Discretization = Zoh, class Init = init::hippo::LegS>
 struct ContinuousModes {
-    using Options = ContinuousModesOptions<Discretization>;
+    using Options = ContinuousModesOptions<Discretization, Init>;
     static constexpr bool has_time_step = true;
 
     template <class T>
     class Bank;
 };
 
-template <class Discretization>
+template <class Discretization, class Init>
 template <class T>
-class ContinuousModes<Discretization>::Bank {
+class ContinuousModes<Discretization, Init>::Bank {
 public:
     Bank(const MimoSizes& sizes, const Options& options, Rng& rng) : options_(options) {
         const auto blocks = initial_modes(sizes);
@@ -193,13 +191,8 @@ private:
         return options_.clip_poles && static_cast<double>(Lambda[2 * p]) > largest_real_part;
     }
     [[nodiscard]] init::HippoBlocks initial_modes(const MimoSizes& sizes) const {
-        require<ValueError>(options_.share == 1.0 || options_.conjugate,
-                            "ssm::Mimo: share = ", options_.share,
-                            " needs modes in conjugate pairs");
-        if (options_.share != 1.0)
-            return init::hippo_blocks(init::Ptd<>{options_.share}, sizes.state, options_.blocks);
-        return init::hippo_blocks(init::hippo::LegS{}, sizes.state, options_.blocks,
-                                  options_.conjugate);
+        using init::hippo_blocks;
+        return hippo_blocks(options_.init, sizes.state, options_.blocks, options_.conjugate);
     }
 
     Options options_;
