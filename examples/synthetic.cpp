@@ -41,7 +41,7 @@ struct Settings {
                 .width = options.get<std::size_t>("width", 64, "channels of the models"),
                 .depth = options.get<std::size_t>("depth", 2, "layers")},
           state(options.get<std::size_t>("state", 16, "state size of a channel of Mamba")),
-          updates(options.get<std::size_t>("updates", task.copies() ? 6000 : 1500,
+          updates(options.get<std::size_t>("updates", task.copies() ? 20000 : 3000,
                                            "updates of the weights")),
           batch(options.get<std::size_t>("batch", 8, "texts of an update")),
           reminders(options.get<std::size_t>("reminders", 16, "repetitions of the fact, at most")),

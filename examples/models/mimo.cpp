@@ -10,7 +10,10 @@ ssm::AnyLayer<float>::Options examples::mimo(const std::string& model,
                                              const SystemSettings& settings) {
     using Layer = ssm::AnyLayer<float>;
     if (model == "lru")
-        return Layer::of<ssm::LRU<float>>({.state = settings.state});
+        return Layer::of<ssm::LRU<float>>(
+            {.state = settings.state,
+             .dynamics = {.ring = settings.ring,
+                          .training = {.learning_rate = settings.pole_rate}}});
     return Layer::of<ssm::S5<float>>(
         {.state = settings.state,
          .rate = settings.rate,

@@ -2,9 +2,11 @@
 
 #include <cctype>
 #include <cstddef>
+#include <optional>
 #include <stdexcept>
 #include <string>
 
+#include <ssm/init/ring.hpp>
 #include <ssm/model/any_layer.hpp>
 
 namespace examples {
@@ -13,6 +15,9 @@ namespace examples {
 struct SystemSettings {
     std::size_t state = 64;  ///< state size of each channel; of the whole layer for S5 and LRU
     double rate = 1.0;       ///< time step relative to the training data
+    ssm::init::Ring ring{};  ///< where poles of LRU are at first
+    std::optional<double>
+        pole_rate{};  ///< learning rate of poles of LRU; none: that of all weights
 };
 
 // A source file beside this one makes the layers of one family, so that each model is compiled once for all examples.
@@ -28,11 +33,6 @@ ssm::AnyLayer<float>::Options selective(const std::string& model, const SystemSe
 /// their time steps themselves.
 inline bool has_rate(const std::string& model) {
     return model == "s4d" || model == "s4" || model == "dss" || model == "s5";
-}
-
-/// Whether one system has all channels as its inputs, and so the state of a layer is one for all: S5 and LRU.
-inline bool is_mimo(const std::string& model) {
-    return model == "s5" || model == "lru";
 }
 
 /// Whether the model chooses by its input what it remembers: Mamba and Mamba-2.
@@ -56,7 +56,7 @@ inline ssm::AnyLayer<float>::Options system(const std::string& model,
         throw std::runtime_error(model + " has no time step");
     if (model == "s4d" || model == "s4" || model == "dss")
         return bank(model, settings);
-    if (is_mimo(model))
+    if (model == "s5" || model == "lru")
         return mimo(model, settings);
     if (model == "mamba" || model == "mamba2")
         return selective(model, settings);

@@ -185,6 +185,9 @@ TEST_CASE("missing, unexpected and cut files are refused by name") {
         static_cast<void>(load_hugging_face<Mamba2<float>>(folder.path()));
     });
     CHECK(has(message, "another layer"));
+    // What cannot be looked at is no reason to go on as if it were not there.
+    std::filesystem::create_symlink("generation_config.json", folder / "generation_config.json");
+    CHECK(has(refusal(folder.path()), "generation_config.json"));
 }
 
 TEST_CASE("what config.json says of Mamba-2 is read, infinities in all spellings") {

@@ -10,6 +10,7 @@
 #include <ssm/core/error.hpp>
 #include <ssm/core/parallel.hpp>
 #include <ssm/core/rng.hpp>
+#include <ssm/core/subnormals.hpp>
 #include <ssm/core/weights.hpp>
 #include <ssm/layer/batch_norm.hpp>
 #include <ssm/layer/embedding.hpp>
@@ -131,6 +132,21 @@ TEST_CASE("fit does what one writes by hand in a dozen lines") {
         }
     }
     CHECK(weights_of(model) == weights_of(fitted));
+}
+
+TEST_CASE("fit flushes subnormal numbers while it runs, unless told otherwise") {
+    const bool flushes = GENERATE(false, true);
+    const Points points(8);
+    Model model({.in = 4, .out = 4});
+    ssm::TrainState state(model, ssm::AdamW<Model>(model));
+    bool flushed = !flushes;
+    ssm::fit(model, state, points.examples(), CrossEntropy{}, {.flush_subnormals = flushes},
+             {.on_step = [&](const ssm::Progress&) {
+                 flushed = ssm::flushes_subnormals();
+                 return true;
+             }});
+    CHECK(flushed == flushes);
+    CHECK_FALSE(ssm::flushes_subnormals());
 }
 
 TEST_CASE("accumulated mini-batches make the update of one large batch") {

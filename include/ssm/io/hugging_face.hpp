@@ -15,6 +15,7 @@
 #include <ssm/io/hugging_face_config.hpp>
 #include <ssm/io/hugging_face_config_reader.hpp>
 #include <ssm/io/load.hpp>
+#include <ssm/io/mapped_file.hpp>
 #include <ssm/io/safetensors.hpp>
 #include <ssm/model/language_model.hpp>
 
@@ -77,7 +78,7 @@ template <class Mixer>
                        detail::Quoted{(folder / "config.json").string()},
                        " is of a model with another layer than the one asked for");
     const std::filesystem::path index = folder / "model.safetensors.index.json";
-    const Safetensors file(std::filesystem::exists(index) ? index : folder / "model.safetensors");
+    const Safetensors file(detail::is_there(index) ? index : folder / "model.safetensors");
 
     const std::string original = "backbone.embedding.weight";
     const bool is_original = file.contains(original);

@@ -12,6 +12,7 @@
 #include <ssm/io/detail/json_file.hpp>
 #include <ssm/io/detail/quoted.hpp>
 #include <ssm/io/hugging_face_config.hpp>
+#include <ssm/io/mapped_file.hpp>
 
 namespace ssm {
 
@@ -191,8 +192,7 @@ struct KeyReader {
     else
         result = detail::read_transformers(config, detail::family_of(type));
     result.stops = detail::read_stops(config["eos_token_id"]);
-    if (const auto generation = folder / "generation_config.json";
-        std::filesystem::exists(generation)) {
+    if (const auto generation = folder / "generation_config.json"; detail::is_there(generation)) {
         const detail::JsonFile own(generation);
         if (own.root()["eos_token_id"].is_given())
             result.stops = detail::read_stops(own.root()["eos_token_id"]);

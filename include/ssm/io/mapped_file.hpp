@@ -21,6 +21,16 @@
 
 namespace ssm {
 
+namespace detail {
+
+/// Whether something is at `path`: also what cannot be looked at, of which opening it will say why.
+[[nodiscard]] inline bool is_there(const std::filesystem::path& path) {
+    std::error_code code;
+    return std::filesystem::exists(path, code) || code;
+}
+
+}  // namespace detail
+
 /// The bytes of a file, read only: mapped into memory on POSIX systems, read into memory elsewhere.
 ///
 /// A mapping costs no memory until its pages are touched and shares them with other processes. It
