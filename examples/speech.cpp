@@ -45,7 +45,7 @@ struct Settings {
           model(options.get<std::string>("model", "s4d", "s4d, s4, dss, s5, lru, mamba or mamba2")),
           width(options.get<std::size_t>("width", 32, "channels of the model")),
           depth(options.get<std::size_t>("depth", 3, "residual blocks")),
-          state(options.get<std::size_t>("state", examples::model == "s5" ? 256 : 64,
+          state(options.get<std::size_t>("state", model == "s5" ? 256 : 64,
                                          "state size of each channel, of the layer for S5, LRU")),
           epochs(options.get<std::size_t>("epochs", 14, "times through the training sounds")),
           batch(options.get<std::size_t>("batch", 8, "sounds in a mini-batch")),

@@ -66,9 +66,10 @@ def combine(early, late):
 
 def s5(u, poles, dt, B, C, D):
     decay = jnp.exp(dt * poles)
-    inputs = u @ (((decay - 1) / poles)[:, None] * B).T
+    drive = ((decay - 1) / poles)[:, None] * B
+    inputs = lax.complex(u @ drive.real.T, u @ drive.imag.T)
     _, x = lax.associative_scan(combine, (jnp.broadcast_to(decay, inputs.shape), inputs))
-    return 2 * (x @ C.T).real + D * u
+    return 2 * (x.real @ C.real.T - x.imag @ C.imag.T) + D * u
 
 
 def selective(u, delta, z, A, B, C, D, bias):
@@ -122,8 +123,8 @@ def s4d_step(u, x, decay, drive, C, D):
 
 
 def s5_step(u, x, decay, drive, C, D):
-    x = decay * x + drive @ u
-    return 2 * (C @ x).real + D * u, x
+    x = decay * x + lax.complex(drive.real @ u, drive.imag @ u)
+    return 2 * (C.real @ x.real - C.imag @ x.imag) + D * u, x
 
 
 FORMULAS = {

@@ -122,8 +122,8 @@ def s4d_step(u, x, decay, drive, C, D):
 
 
 def s5_step(u, x, decay, drive, C, D):
-    x = decay * x + drive @ u.to(x.dtype)
-    return 2 * (C @ x).real + D * u, x
+    x = decay * x + torch.complex(drive.real @ u, drive.imag @ u)
+    return 2 * (C.real @ x.real - C.imag @ x.imag) + D * u, x
 
 
 FORMULAS = {

@@ -1,6 +1,3 @@
-#include <algorithm>
-#include <cstddef>
-
 #include <ssm/layer/lru.hpp>
 #include <ssm/layer/s5.hpp>
 
@@ -17,5 +14,5 @@ ssm::AnyLayer<float>::Options examples::mimo(const std::string& model,
     return Layer::of<ssm::S5<float>>(
         {.state = settings.state,
          .rate = settings.rate,
-         .dynamics = {.blocks = std::max<std::size_t>(1, settings.state / 32)}});
+         .dynamics = {.blocks = settings.state % 32 == 0 ? settings.state / 32 : 1}});
 }
