@@ -206,12 +206,13 @@ inline std::string SafetensorsWriter::header(std::span<const Part* const> parts)
 }
 
 inline std::string SafetensorsWriter::quoted_json(const std::string& text) {
-    using nlohmann::json;
-    try {
-        return json(text).dump();
-    } catch (const json::type_error&) {
-        raise<ValueError>("ssm::SafetensorsWriter: ", detail::Quoted{text}, " is not UTF-8");
-    }
+    // Bytes that are no UTF-8 are left out by one handler and replaced by the other; neither throws.
+    using Handler = nlohmann::json::error_handler_t;
+    const nlohmann::json json(text);
+    std::string result = json.dump(-1, ' ', false, Handler::ignore);
+    require<ValueError>(result == json.dump(-1, ' ', false, Handler::replace),
+                        "ssm::SafetensorsWriter: ", detail::Quoted{text}, " is not UTF-8");
+    return result;
 }
 
 }  // namespace ssm
