@@ -58,6 +58,9 @@ public:
     /// Writes the file: complete under its name, or not at all.
     void save(const std::filesystem::path& path) const;
 
+    /// Writes the same to a file whose owner commits it.
+    void write(detail::AtomicFile& file) const;
+
 private:
     struct Part {
         std::string name;
@@ -156,6 +159,12 @@ inline void SafetensorsWriter::add_metadata(std::string key, std::string text) {
 }
 
 inline void SafetensorsWriter::save(const std::filesystem::path& path) const {
+    detail::AtomicFile file(path);
+    write(file);
+    file.commit();
+}
+
+inline void SafetensorsWriter::write(detail::AtomicFile& file) const {
     std::vector<const Part*> parts;
     for (const auto& [name, part] : parts_)
         parts.push_back(&part);
@@ -164,12 +173,10 @@ inline void SafetensorsWriter::save(const std::filesystem::path& path) const {
     std::array<std::byte, 8> length;
     detail::store_number<std::uint64_t>(text.size(), length.data());
 
-    detail::AtomicFile file(path);
     file.write(length);
     file.write(std::as_bytes(std::span(text)));
     for (const Part* part : parts)
         part->write(file);
-    file.commit();
 }
 
 inline std::string SafetensorsWriter::header(std::span<const Part* const> parts) const {
