@@ -63,8 +63,8 @@ struct KeyWriter {
 /// The size of the vocabulary is that of the embedding, with padding: `tokens` rounded up to `pad_to`. Beginning and
 /// padding tokens are null.
 ///
-/// Errors    ValueError for sizes of zero, inner channels that are no multiple of the width, and a dtype that transformers does
-///           not read; FileError when a file cannot be written
+/// Errors    ValueError for sizes of zero, inner channels that are no multiple of the width, and a dtype that
+///           transformers does not read; FileError when a file cannot be written
 inline void write_hugging_face_config(const std::filesystem::path& folder,
                                       const HuggingFaceConfig& config, Dtype dtype = Dtype::f32) {
     require<ValueError>(

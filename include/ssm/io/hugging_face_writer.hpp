@@ -103,10 +103,9 @@ concept HoldsMixer = requires(const L& layer) {
 ///     ssm::save_hugging_face(model, "my-mamba");          // Python: AutoModelForCausalLM.from_pretrained("my-mamba")
 ///
 /// `Mamba` becomes model type mamba, with plain norms falcon_mamba, `Mamba2` mamba2; layers of `AnyLayer` become what they
-/// hold. The folder is made if it is not there. Over an older model: all weights are on the disk before the first file is
-/// replaced, so that a number out of range and a full disk leave the older model as it was; then files are replaced one
-/// by one, each whole, config.json last: a crash between two of them leaves some old and some new. Files of other names,
-/// such as tokenizer.json, stay.
+/// hold. The folder is made if it is not there; files of other names, such as tokenizer.json, stay. All weights are on the
+/// disk before the first file of an older model is replaced: a number out of range, or no space for them, leaves it as it
+/// was. Then files are replaced one by one, each whole, config.json last; a crash between two leaves some old, some new.
 ///
 /// Errors    ValueError, before anything is written, for layers with options that config.json has no word for and for a
 ///           dtype that transformers does not read; before a file is replaced, for a number beyond the range of the

@@ -257,7 +257,7 @@ private:
     void check(BatchView<const T> u, BatchView<T> y, const Context& context) const {
         require_forward("ssm::Lti", *this, u, y, context);
         require<ValueError>(!context.is_irregular(),
-                            "ssm::Lti: banks of systems have no intervals between steps");
+                            "ssm::Lti: banks of systems have no intervals between steps; S5 has");
     }
 
     void discretize(System& system, std::size_t length, Workspace& workspace) const {

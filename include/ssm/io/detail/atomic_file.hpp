@@ -46,7 +46,7 @@ public:
             buffer_.insert(buffer_.end(), bytes.begin(), bytes.end());
     }
 
-    /// Everything of `commit` that takes disk space, without the old file's replacement; nothing can be written then.
+    /// Brings all bytes to the disk, beside the old file. Nothing more can be written, `commit` only renames.
     void prepare() {
         flush();
         synchronise();

@@ -75,8 +75,8 @@ inline void remove_stale(const std::filesystem::path& path) {
 }
 
 /// Writes all weights as `dtype`, or as they are, to model.safetensors in the folder, or to shards of at most `most` bytes
-/// and their index; `stored_as` tells how each is stored, in one tensor. No file of an older model is replaced before all
-/// are on the disk.
+/// and their index; `stored_as` tells how each is stored, in one tensor. No file of an older model is replaced before
+/// all are on the disk.
 template <class Model, class StoredAsOf>
 void save_shards(const Model& model, const std::filesystem::path& folder,
                  std::optional<Dtype> dtype, std::size_t most, StoredAsOf&& stored_as) {
