@@ -272,6 +272,21 @@ TEST_CASE("a saved model is the same again, in one file and in shards, over each
     }
     CHECK(bytes == 4 * parameter_count(model));
 
+    auto large = model;
+    visit(
+        [](std::string_view name, const WeightTraits&, auto& weight) {
+            if (name == "backbone.norm_f.weight")
+                weight[0] = 1e6F;
+        },
+        large);
+    const std::size_t files = folder.size();
+    CHECK(has(message_of<ValueError>([&] {
+                  save_hugging_face(large, folder.path(),
+                                    {.dtype = Dtype::f16, .shard_bytes = most / 2});
+              }),
+              "beyond the range"));
+    CHECK((is_same() && folder.size() == files));
+
     save_hugging_face(model, folder.path(), {.dtype = Dtype::f16});
     CHECK(!std::filesystem::exists(index));
     CHECK(config_of(folder.path())["torch_dtype"] == "float16");
@@ -301,12 +316,12 @@ TEST_CASE("weights stored as bfloat16 are saved as they are, those stored as flo
 TEST_CASE("padding of the vocabulary is saved as a part of it") {
     LanguageModel<Mamba<float>> model(
         {.tokens = 13, .width = 8, .depth = 1, .pad_to = 8, .tied = false},
-        {.state = 4, .inner = 12, .rank = 3, .norm = MambaNorm::plain});
+        {.state = 4, .inner = 16, .rank = 3, .norm = MambaNorm::plain});
     const TemporaryFolder folder;
     save_hugging_face(model, folder.path());
     const HuggingFaceConfig config = read_hugging_face_config(folder.path());
     CHECK((config.family == ModelFamily::falcon_mamba && config.model.tokens == 16));
-    CHECK((config.inner == 12 && config.rank == 3 && !config.model.tied));
+    CHECK((config.inner == 16 && config.rank == 3 && !config.model.tied));
     CHECK(are_equal(model, load_hugging_face<Mamba<float>>(folder.path())));
 }
 
@@ -344,6 +359,7 @@ TEST_CASE(
     using First = LanguageModel<Mamba<float>>;
     using Second = LanguageModel<Mamba2<float>>;
     CHECK(has(refused(First(sizes, {.norm = MambaNorm::learned})), "learned norms"));
+    CHECK(has(refused(First(sizes, {.inner = 12})), "no multiple of 8"));
     First mixed(sizes, [](std::size_t i, Rng rng) {
         return Mamba<float>({.channels = 8, .state = 3 + i}, rng);
     });

@@ -1,5 +1,6 @@
 #include <ssm/layer/mamba.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 
@@ -54,6 +55,8 @@ TEST_CASE("Mamba refuses sizes of zero and states of other batches") {
     CHECK_THROWS_AS(Mamba<float>({.channels = 3, .timescale = {.min = 0.0}}), ValueError);
     CHECK_THROWS_AS(Mamba<float>({.channels = 3, .state = std::size_t{1} << 63}), ValueError);
     CHECK_THROWS_AS(Mamba<float>({.channels = 3, .rank = std::size_t{1} << 63}), ValueError);
+    CHECK_THROWS_AS(Mamba<float>({.channels = std::size_t{1} << 30, .expand = 1U << 30}),
+                    ValueError);
     const Mamba<float> layer({.channels = 3});
     Workspace workspace;
     Batch<float> u(2, 4, 3);
@@ -62,6 +65,36 @@ TEST_CASE("Mamba refuses sizes of zero and states of other batches") {
     CHECK_THROWS_AS(layer.forward(u, y, state, workspace), ShapeError);
     auto narrow = Mamba<float>({.channels = 3, .width = 2}).rest_state(2);
     CHECK_THROWS_AS(layer.forward(u, y, narrow, workspace), ShapeError);
+}
+
+TEST_CASE("Mamba refuses a cache that its forward did not fill, and changes nothing") {
+    using Layer = Mamba<float>;
+    const Layer layer({.channels = 3, .state = 4});
+    Layer gradient = zeros_like(layer);
+    Workspace workspace;
+    Batch<float> u(2, 4, 3);
+    std::ranges::fill(u.view().flat(), 1.0F);
+    Batch<float> y(u.shape());
+    Batch<float> du(u.shape());
+    Layer::Cache cache;
+    const auto refuses = [&] {
+        CHECK_THROWS_AS(layer.backward(u, u, du, cache, gradient, workspace), ShapeError);
+        CHECK(std::ranges::all_of(gradient.out_proj.weight.flat(), [](float x) { return x == 0; }));
+    };
+    refuses();
+    const Batch<float> step(1, 1, 3);
+    Batch<float> answer(1, 1, 3);
+    layer.forward(step, answer, cache, workspace);
+    refuses();
+    for (Batch<float> Layer::Cache::*part :
+         {&Layer::Cache::x, &Layer::Cache::z, &Layer::Cache::c, &Layer::Cache::maps}) {
+        layer.forward(u, y, cache, workspace);
+        (cache.*part).resize({1, 1, 1});
+        refuses();
+    }
+    layer.forward(u, y, cache, workspace);
+    cache.checkpoints.states.clear();
+    refuses();
 }
 
 TEST_CASE("Mamba has no intervals") {

@@ -72,7 +72,10 @@ TEST_CASE("Mamba2 refuses sizes that do not fit together and states of other bat
     for (const std::size_t huge : {std::size_t{1} << 31, std::size_t{1} << 63}) {
         CHECK_THROWS_AS(Layer({.channels = 6, .state = huge, .head_channels = 4}), ValueError);
         CHECK_THROWS_AS(Layer({.channels = 6, .head_channels = 4, .expand = huge}), ValueError);
+        CHECK_THROWS_AS(Layer({.channels = 6, .head_channels = 4, .ssm_channels = huge}),
+                        ValueError);
     }
+    CHECK_THROWS_AS(Layer({.channels = std::size_t{1} << 30, .expand = 1U << 30}), ValueError);
     const Layer layer({.channels = 6, .state = 2, .head_channels = 4});
     Workspace workspace;
     Batch<float> u(2, 4, 6);

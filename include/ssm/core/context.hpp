@@ -86,7 +86,7 @@ struct Context {
 
     /// Raises ValueError for intervals, on behalf of a layer all of whose steps take the same time.
     void require_regular(const char* what) const {
-        require<ValueError>(!is_irregular(), what, ": has no intervals between steps; S5 has");
+        require<ValueError>(!is_irregular(), what, ": has no intervals between steps");
     }
 
     Workspace& workspace;

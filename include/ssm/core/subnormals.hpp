@@ -86,7 +86,7 @@ class FlushSubnormals {
 public:
     static constexpr bool is_supported = detail::flush_bits != 0;
 
-    FlushSubnormals() noexcept : mode_(detail::flush_bits) {}
+    [[nodiscard]] FlushSubnormals() noexcept : mode_(detail::flush_bits) {}
 
 private:
     detail::WithSubnormalMode mode_;

@@ -16,6 +16,7 @@
 #include <ssm/io/hugging_face_config_reader.hpp>
 #include <ssm/io/load.hpp>
 #include <ssm/io/mapped_file.hpp>
+#include <ssm/io/names/mamba.hpp>
 #include <ssm/io/safetensors.hpp>
 #include <ssm/model/language_model.hpp>
 
@@ -82,7 +83,7 @@ template <class Mixer>
 
     const std::string original = "backbone.embedding.weight";
     const bool is_original = file.contains(original);
-    const std::string embedding = is_original ? original : "backbone.embeddings.weight";
+    const std::string embedding = is_original ? original : names::mamba_embedding;
     detail::check_hugging_face_sizes<Mixer>(file, embedding, config);
     const bool has_copy = config.model.tied && file.contains("lm_head.weight");
     if (has_copy)

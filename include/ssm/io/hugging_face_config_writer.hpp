@@ -1,6 +1,5 @@
 #pragma once
 
-#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -64,7 +63,8 @@ struct KeyWriter {
 /// The size of the vocabulary is that of the embedding, with padding: `tokens` rounded up to `pad_to`. Beginning and
 /// padding tokens are null.
 ///
-/// Errors    ValueError for sizes of zero and a dtype that transformers does not read; FileError when a file cannot be written
+/// Errors    ValueError for sizes of zero, inner channels that are no multiple of the width, and a dtype that
+///           transformers does not read; FileError when a file cannot be written
 inline void write_hugging_face_config(const std::filesystem::path& folder,
                                       const HuggingFaceConfig& config, Dtype dtype = Dtype::f32) {
     require<ValueError>(
@@ -72,6 +72,9 @@ inline void write_hugging_face_config(const std::filesystem::path& folder,
         "ssm::write_hugging_face_config: tokens = ", config.model.tokens,
         ", pad_to = ", config.model.pad_to, " and width = ", config.model.width,
         " must be positive");
+    require<ValueError>(config.inner > 0 && config.inner % config.model.width == 0,
+                        "ssm::write_hugging_face_config: inner = ", config.inner,
+                        " is no multiple of width = ", config.model.width);
     const auto& family = detail::names_of(config.family);
     const std::size_t rows = (config.model.tokens - 1) / config.model.pad_to + 1;
     nlohmann::json json;
@@ -79,7 +82,7 @@ inline void write_hugging_face_config(const std::filesystem::path& folder,
     json["architectures"] = nlohmann::json::array({family.architecture});
     json["model_type"] = family.type;
     json["vocab_size"] = rows * config.model.pad_to;
-    json["expand"] = std::max<std::size_t>(1, config.inner / config.model.width);
+    json["expand"] = config.inner / config.model.width;
     json["hidden_act"] = "silu";
     json["residual_in_fp32"] = true;
     json["torch_dtype"] = detail::torch_name(dtype);

@@ -103,13 +103,14 @@ concept HoldsMixer = requires(const L& layer) {
 ///     ssm::save_hugging_face(model, "my-mamba");          // Python: AutoModelForCausalLM.from_pretrained("my-mamba")
 ///
 /// `Mamba` becomes model type mamba, with plain norms falcon_mamba, `Mamba2` mamba2; layers of `AnyLayer` become what they
-/// hold. The folder is made if it is not there. Each file is complete or as it was before, config.json is last; files of
-/// other names, such as tokenizer.json, stay.
+/// hold. The folder is made if it is not there; files of other names, such as tokenizer.json, stay. All weights are on the
+/// disk before the first file of an older model is replaced: a number out of range, or no space for them, leaves it as it
+/// was. Then files are replaced one by one, each whole, config.json last; a crash between two leaves some old, some new.
 ///
 /// Errors    ValueError, before anything is written, for layers with options that config.json has no word for and for a
-///           dtype that transformers does not read; before its file is written, for a number beyond the range of the
+///           dtype that transformers does not read; before a file is replaced, for a number beyond the range of the
 ///           dtype; FileError that names the file or folder that cannot be written
-/// Memory    a copy of the weights that are stored transposed
+/// Memory    a copy of the weights of a file that are stored transposed; on the disk, all weights beside the older ones
 template <class Layer>
 void save_hugging_face(const LanguageModel<Layer>& model, const std::filesystem::path& folder,
                        const SaveHuggingFaceOptions& options = {}) {

@@ -58,6 +58,9 @@ public:
     /// Writes the file: complete under its name, or not at all.
     void save(const std::filesystem::path& path) const;
 
+    /// Writes the same to a file whose owner commits it.
+    void write(detail::AtomicFile& file) const;
+
 private:
     struct Part {
         std::string name;
@@ -156,6 +159,12 @@ inline void SafetensorsWriter::add_metadata(std::string key, std::string text) {
 }
 
 inline void SafetensorsWriter::save(const std::filesystem::path& path) const {
+    detail::AtomicFile file(path);
+    write(file);
+    file.commit();
+}
+
+inline void SafetensorsWriter::write(detail::AtomicFile& file) const {
     std::vector<const Part*> parts;
     for (const auto& [name, part] : parts_)
         parts.push_back(&part);
@@ -164,12 +173,10 @@ inline void SafetensorsWriter::save(const std::filesystem::path& path) const {
     std::array<std::byte, 8> length;
     detail::store_number<std::uint64_t>(text.size(), length.data());
 
-    detail::AtomicFile file(path);
     file.write(length);
     file.write(std::as_bytes(std::span(text)));
     for (const Part* part : parts)
         part->write(file);
-    file.commit();
 }
 
 inline std::string SafetensorsWriter::header(std::span<const Part* const> parts) const {
@@ -206,12 +213,13 @@ inline std::string SafetensorsWriter::header(std::span<const Part* const> parts)
 }
 
 inline std::string SafetensorsWriter::quoted_json(const std::string& text) {
-    using nlohmann::json;
-    try {
-        return json(text).dump();
-    } catch (const json::type_error&) {
-        raise<ValueError>("ssm::SafetensorsWriter: ", detail::Quoted{text}, " is not UTF-8");
-    }
+    // Bytes that are no UTF-8 are left out by one handler and replaced by the other; neither throws.
+    using Handler = nlohmann::json::error_handler_t;
+    const nlohmann::json json(text);
+    std::string result = json.dump(-1, ' ', false, Handler::ignore);
+    require<ValueError>(result == json.dump(-1, ' ', false, Handler::replace),
+                        "ssm::SafetensorsWriter: ", detail::Quoted{text}, " is not UTF-8");
+    return result;
 }
 
 }  // namespace ssm

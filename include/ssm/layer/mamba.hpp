@@ -83,11 +83,9 @@ public:
     void forward(BatchView<const T> u, BatchView<T> y, Cache& cache,
                  const Context& context) const requires trains {
         Base::check(u, y, context);
-        for (Batch<T>* batch : {&cache.x, &cache.z, &cache.c, &cache.y})
-            batch->resize({u.batch(), u.length(), options_.inner});
-        cache.maps.resize({u.batch(), u.length(), maps_width()});
-        if (options_.norm != MambaNorm::none)
-            cache.raw.resize(cache.maps.shape());
+        for_each_kept(cache, [&](Batch<T>& kept, std::size_t width) {
+            kept.resize({u.batch(), u.length(), width});
+        });
         if (u.empty())
             return;
         run(u, y,
@@ -101,6 +99,12 @@ public:
         require_backward(name, *this, u, dy, du, context);
         if (u.empty())
             return;
+        for_each_kept(cache, [&](const Batch<T>& kept, std::size_t width) {
+            require_shape("ssm::Mamba: cache", kept.shape(), {u.batch(), u.length(), width});
+        });
+        detail::check_selective_checkpoints("ssm::Mamba", system(),
+                                            input(cache.c, {}, cache.maps.data(), cache.z),
+                                            cache.checkpoints);
         const Workspace::Frame frame = context.workspace.frame();
         const auto inner = [&] { return take_inner(u, context); };
         const BatchView<T> dscan = inner();
@@ -222,6 +226,17 @@ private:
     }
     [[nodiscard]] std::size_t maps_width() const noexcept {
         return options_.rank + 2 * options_.state;
+    }
+    /// Calls body(sequences, channels) for everything in a cache but the checkpoints.
+    template <class Kept, class Body>
+    void for_each_kept(Kept& cache, Body&& body) const {
+        body(cache.x, options_.inner);
+        body(cache.z, options_.inner);
+        body(cache.c, options_.inner);
+        body(cache.y, options_.inner);
+        body(cache.maps, maps_width());
+        if (options_.norm != MambaNorm::none)
+            body(cache.raw, maps_width());
     }
     [[nodiscard]] BatchView<T> take_inner(BatchView<const T> u, const Context& context) const {
         return detail::take_rows<T>(u, options_.inner, context);

@@ -46,9 +46,10 @@ namespace detail {
                                   {"groups", o.groups},
                                   {"width", o.width},
                                   {"expand", o.expand},
-                                  {"inner", o.inner}});
+                                  {"ssm_channels", o.ssm_channels}});
     if (o.inner == 0)
         o.inner = o.expand * o.channels;
+    require_sizes("ssm::Mamba2", {{"inner", o.inner}});
     if (o.ssm_channels == 0)
         o.ssm_channels = o.inner;
     if (o.norm_groups == 0)

@@ -46,7 +46,6 @@ namespace detail {
                                  {"state", options.state},
                                  {"width", options.width},
                                  {"expand", options.expand},
-                                 {"inner", options.inner},
                                  {"rank", options.rank}});
     require<ValueError>(options.channels > 0 && options.state > 0 && options.width > 0 &&
                             (options.inner > 0 || options.expand > 0),
@@ -55,6 +54,7 @@ namespace detail {
                         " must be positive");
     if (options.inner == 0)
         options.inner = options.expand * options.channels;
+    require_sizes("ssm::Mamba", {{"inner", options.inner}});
     if (options.rank == 0)
         options.rank = (options.channels + 15) / 16;
     return options;

@@ -80,11 +80,7 @@ void run_selective_backward(const SelectiveSystem<Number>& system,
     const SelectiveLayout<Number> layout(system.modes, Maps::group);
     const SelectiveTiles<Number> tiles(selective_sections(system, input));
     const SelectiveBlocks<Number> blocks(tiles, layout, shape.length);
-    const std::size_t cuts = (shape.length + selective_steps - 1) / selective_steps;
-    const std::size_t kept = cuts * tiles.packs * layout.state();
-    require<ShapeError>(checkpoints.states.size() == shape.batch * tiles.count() * kept,
-                        "ssm::selective_backward: the checkpoints are those of another forward");
-
+    const std::size_t kept = selective_tile_checkpoints(layout, shape.length);
     const Workspace::Frame frame = context.workspace.frame();
     const std::size_t tasks = shape.batch * blocks.count();
     const std::size_t scratch_size = Block::scratch(blocks);
@@ -184,6 +180,8 @@ void selective_backward(const SelectiveSystem<Number>& system, const SelectiveIn
                         const SelectiveGradient<Number>& gradient, const Context& context) {
     detail::check_selective("ssm::selective_backward", system, input, dy, context);
     detail::check_selective_gradient(input, gradient);
+    detail::check_selective_checkpoints<Discretization>("ssm::selective_backward", system, input,
+                                                        checkpoints);
     detail::with_selective_maps<Number, Discretization>(input, [&]<class Maps>(Maps) {
         detail::run_selective_backward<Number, Discretization, Maps>(system, input, dy, checkpoints,
                                                                      gradient, context);

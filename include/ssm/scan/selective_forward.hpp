@@ -34,6 +34,14 @@ template <class Number>
     return {static_cast<double>(layout.modes * steps * channels) * 0.2};
 }
 
+/// Numbers of the checkpoints of one tile of channels.
+template <class Number>
+[[nodiscard]] std::size_t selective_tile_checkpoints(const SelectiveLayout<Number>& layout,
+                                                     std::size_t steps) noexcept {
+    const std::size_t cuts = (steps + selective_steps - 1) / selective_steps;
+    return cuts * SelectiveTiles<Number>::packs * layout.state();
+}
+
 template <class Number, class Discretization, class Maps, class T>
 void run_selective_forward(const SelectiveSystem<Number>& system,
                            const SelectiveInput<Number>& input, BatchView<T> y, Number* state,
@@ -41,8 +49,7 @@ void run_selective_forward(const SelectiveSystem<Number>& system,
     using Tile = SelectiveForwardTile<Number, Discretization, Maps>;
     const SelectiveLayout<Number> layout(system.modes, Maps::group);
     const SelectiveTiles<Number> tiles(selective_sections(system, input));
-    const std::size_t cuts = (y.length() + selective_steps - 1) / selective_steps;
-    const std::size_t kept = cuts * SelectiveTiles<Number>::packs * layout.state();
+    const std::size_t kept = selective_tile_checkpoints(layout, y.length());
     if (checkpoints != nullptr)
         checkpoints->states.resize(y.batch() * tiles.count() * kept);
     const Workspace::Frame frame = context.workspace.frame();
@@ -69,6 +76,20 @@ void with_selective_maps(const SelectiveInput<Number>& input, Body&& body) {
         if (!input.B.is_constant() && !input.C.is_constant())
             return body(SharedMaps{});
     body(AnyMaps{});
+}
+
+/// Raises ShapeError unless the checkpoints are as many as those of a forward of this input.
+template <class Discretization = SimplifiedZoh, class Number>
+void check_selective_checkpoints(const char* what, const SelectiveSystem<Number>& system,
+                                 const SelectiveInput<Number>& input,
+                                 const SelectiveCheckpoints<Number>& checkpoints) {
+    with_selective_maps<Number, Discretization>(input, [&]<class Maps>(Maps) {
+        const SelectiveLayout<Number> layout(system.modes, Maps::group);
+        const SelectiveTiles<Number> tiles(selective_sections(system, input));
+        const std::size_t kept = selective_tile_checkpoints(layout, input.u.length());
+        require<ShapeError>(checkpoints.states.size() == input.u.batch() * tiles.count() * kept,
+                            what, ": the checkpoints are those of another forward");
+    });
 }
 
 }  // namespace detail

@@ -75,6 +75,8 @@ void average(L& gradient, std::size_t count, double weight) {
         [&](std::string_view, const WeightTraits& traits, auto& tensor) {
             using T = typename std::remove_reference_t<decltype(tensor)>::value_type;
             const bool is_statistic = traits.role == WeightRole::statistic;
+            if (!is_statistic && weight == 1.0)
+                return;
             const T divisor = static_cast<T>(is_statistic ? static_cast<double>(count) : weight);
             for (T& entry : tensor.flat())
                 entry /= divisor;

@@ -18,7 +18,8 @@
 #endif
 
 /// AddressSanitizer sees a block of memory that is handed out piece by piece as one: these tell it
-/// which pieces are in use. Without it they do nothing.
+/// which pieces are in use. Without it they do nothing. A program whose files are compiled partly with it and partly
+/// without has two definitions of one function, which C++ forbids: all of them, or none.
 namespace ssm::detail {
 
 #if defined(SSM_HAS_ADDRESS_SANITIZER)
@@ -36,3 +37,5 @@ inline void unpoison(const void*, std::size_t) noexcept {}
 #endif
 
 }  // namespace ssm::detail
+
+#undef SSM_HAS_ADDRESS_SANITIZER

@@ -46,9 +46,15 @@ public:
             buffer_.insert(buffer_.end(), bytes.begin(), bytes.end());
     }
 
-    void commit() {
+    /// Brings all bytes to the disk, beside the old file. Nothing more can be written, `commit` only renames.
+    void prepare() {
         flush();
         synchronise();
+        is_prepared_ = true;
+    }
+    void commit() {
+        if (!is_prepared_)
+            prepare();
         std::error_code code;
         std::filesystem::rename(temporary_, target_, code);
         if (code)
@@ -80,7 +86,7 @@ private:
     /// Opens a new file of a name that nothing else has.
     void open_temporary() {
         std::error_code code;
-        for (unsigned attempt = 0; attempt < 1000; ++attempt) {
+        for (unsigned attempt = 0; attempt < 100000; ++attempt) {
             auto candidate = target_.parent_path() / (".ssm-" + std::to_string(attempt) + ".tmp");
             code = create(candidate);
             if (!code) {
@@ -109,6 +115,7 @@ private:
     std::filesystem::path target_;
     std::filesystem::path temporary_;
     std::vector<std::byte> buffer_;
+    bool is_prepared_ = false;
 #if SSM_POSIX_FILES
     FileDescriptor file_;
 #else

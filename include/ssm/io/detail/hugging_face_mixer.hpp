@@ -12,9 +12,17 @@
 #include <ssm/layer/mamba.hpp>
 #include <ssm/layer/mamba2.hpp>
 
-// Layers of published language models: what they have to do with a config.json and with tensors, in both directions.
+// Layers of published language models: what they have to do with a config.json and with tensors, in
+// both directions.
 
 namespace ssm::detail {
+
+/// Refuses a number of inner channels that "expand", a whole multiple of the model's, cannot say.
+inline void require_expansion(std::size_t inner, std::size_t channels) {
+    require<ValueError>(inner % channels == 0,
+                        "ssm::save_hugging_face: a config.json cannot say that ", inner,
+                        " inner channels are no multiple of ", channels);
+}
 
 /// For each such layer
 ///
@@ -45,6 +53,7 @@ struct HuggingFaceMixer<Mamba<T, Stored>> {
         require<ValueError>(options.norm != MambaNorm::learned,
                             "ssm::save_hugging_face: no published model of Mamba layers alone has "
                             "learned norms inside of them");
+        require_expansion(options.inner, options.channels);
         const bool has_norm = options.norm == MambaNorm::plain;
         config.family = has_norm ? ModelFamily::falcon_mamba : ModelFamily::mamba;
         config.state = options.state;
@@ -57,7 +66,7 @@ struct HuggingFaceMixer<Mamba<T, Stored>> {
             config.mixer_epsilon = options.epsilon;
     }
     static StoredAs stored_as(std::string_view weight,
-                              const std::string& embedding = "backbone.embeddings.weight") {
+                              const std::string& embedding = names::mamba_embedding) {
         return names::mamba(weight, embedding);
     }
     template <class Require>
@@ -102,8 +111,7 @@ struct HuggingFaceMixer<Mamba2<T, Stored>> {
                       options.inner, " inner channels have a state");
         require_plain(!options.D_per_channel, "D has a number for each channel");
         require_plain(!options.learns_init_state, "initial states are learned");
-        require_plain(options.inner % options.channels == 0, options.inner,
-                      " inner channels are no multiple of ", options.channels);
+        require_expansion(options.inner, options.channels);
         config.family = ModelFamily::mamba2;
         config.state = options.state;
         config.head_width = options.head_channels;
@@ -117,7 +125,7 @@ struct HuggingFaceMixer<Mamba2<T, Stored>> {
         config.dt_most = options.dt_highest;
     }
     static StoredAs stored_as(std::string_view weight,
-                              const std::string& embedding = "backbone.embeddings.weight") {
+                              const std::string& embedding = names::mamba_embedding) {
         return names::mamba2(weight, embedding);
     }
     template <class Require>

@@ -139,16 +139,23 @@ private:
     return result;
 }
 
-/// Writes a JSON file, complete or not at all. A text "Infinity" becomes the bare word that Python reads as a number.
+/// Writes JSON to a file. A text "Infinity" becomes the bare word that Python reads as a number.
 ///
-/// Errors    FileError when it cannot be written; the old file is then as it was
-inline void write_json(const std::filesystem::path& path, const nlohmann::json& root) {
+/// Errors    FileError when it cannot be written
+inline void write_json(AtomicFile& file, const nlohmann::json& root) {
     constexpr std::string_view quoted = "\"Infinity\"";
     std::string text = root.dump(2) + "\n";
     for (std::size_t at = 0; (at = text.find(quoted, at)) != text.npos;)
         text.replace(at, quoted.size(), "Infinity");
-    AtomicFile file(path);
     file.write(std::as_bytes(std::span(text)));
+}
+
+/// Writes a JSON file, complete or not at all.
+///
+/// Errors    FileError when it cannot be written; the old file is then as it was
+inline void write_json(const std::filesystem::path& path, const nlohmann::json& root) {
+    AtomicFile file(path);
+    write_json(file, root);
     file.commit();
 }
 

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdio>
 #include <filesystem>
+#include <list>
 #include <map>
 #include <optional>
 #include <string>
@@ -14,9 +15,11 @@
 
 #include <ssm/core/error.hpp>
 #include <ssm/core/weights.hpp>
+#include <ssm/io/detail/atomic_file.hpp>
 #include <ssm/io/detail/json_file.hpp>
 #include <ssm/io/detail/quoted.hpp>
 #include <ssm/io/dtype.hpp>
+#include <ssm/io/safetensors_writer.hpp>
 #include <ssm/io/save.hpp>
 #include <ssm/io/stored_as.hpp>
 
@@ -72,7 +75,8 @@ inline void remove_stale(const std::filesystem::path& path) {
 }
 
 /// Writes all weights as `dtype`, or as they are, to model.safetensors in the folder, or to shards of at most `most` bytes
-/// and their index; `stored_as` tells how each is stored, in one tensor.
+/// and their index; `stored_as` tells how each is stored, in one tensor. No file of an older model is replaced before
+/// all are on the disk.
 template <class Model, class StoredAsOf>
 void save_shards(const Model& model, const std::filesystem::path& folder,
                  std::optional<Dtype> dtype, std::size_t most, StoredAsOf&& stored_as) {
@@ -84,17 +88,25 @@ void save_shards(const Model& model, const std::filesystem::path& folder,
                        weight.size() * bits_of(dtype.value_or(dtype_of<T>)) / 8);
         },
         model);
+    std::list<AtomicFile> files;
     for (std::size_t shard = 0; shard < shards.count(); ++shard) {
-        SaveOptions of_shard{.dtype = dtype, .metadata = {{"format", "pt"}}};
+        SaveOptions of_shard{.dtype = dtype};
         of_shard.stored_as = [&](std::string_view name) {
             const StoredAs stored = stored_as(name);
             return shards.has(shard, stored.names[0]) ? stored : StoredAs();
         };
-        save(model, folder / shards.file(shard), of_shard);
+        SafetensorsWriter writer;
+        writer.add_metadata("format", "pt");
+        add_weights(writer, model, of_shard);
+        AtomicFile& file = files.emplace_back(folder / shards.file(shard));
+        writer.write(file);
+        file.prepare();
     }
     const auto index = folder / "model.safetensors.index.json";
     if (shards.count() > 1)
-        write_json(index, shards.index());
+        write_json(files.emplace_back(index), shards.index());
+    for (AtomicFile& file : files)
+        file.commit();
     remove_stale(shards.count() > 1 ? folder / "model.safetensors" : index);
 }
 

@@ -13,6 +13,8 @@ struct NamedSize {
     std::size_t size;
 };
 
+/// Refuses sizes from which the number of weights could overflow.
+///
 /// Errors    ValueError for a size so large that sums of products of two could overflow; files give any
 inline void require_sizes(const char* what, std::initializer_list<NamedSize> sizes) {
     constexpr std::size_t largest = std::size_t{1} << 30;
