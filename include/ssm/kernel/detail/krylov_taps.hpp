@@ -95,12 +95,18 @@ private:
         const auto power = std::bit_floor(static_cast<std::size_t>(1.41 * best) + 1);
         const std::size_t two_levels = std::clamp<std::size_t>(power, 64, 512);
         const std::size_t tile = std::max<std::size_t>(Product::columns, simd::width<T>);
-        return count <= 3 * two_levels ? (count + tile - 1) / tile * tile : two_levels;
+        if (count > 3 * two_levels)
+            return two_levels;
+        return std::max(tile, (count + tile - 1) / tile * tile);
     }
 
+    /// The padding too: the last channel may have left NaN there.
     void copy(const ComplexNumbers& from, std::size_t at, double* to) const noexcept {
-        std::copy_n(from.re.data() + at, modes_, to);
-        std::copy_n(from.im.data() + at, modes_, to + stride_);
+        for (const auto* numbers : {&from.re, &from.im}) {
+            std::copy_n(numbers->data() + at, modes_, to);
+            std::fill(to + modes_, to + stride_, 0.0);
+            to += stride_;
+        }
     }
 
     void transpose_states(T* to) const noexcept {
