@@ -68,14 +68,15 @@ void recurrent_kernel_adjoint(const DplrSystem& system, std::size_t length,
 ///   K[head, h, l] = Re c A_bar^l b      l < length, and l < limit if the system has one
 ///
 /// From plain C, which has no length built in: in float, of rank 1 and of up to 256 modes by products with powers of
-/// A_bar, else, and for channels of which two modes nearly coincide or that are not finite, by the recurrence. From a C folded for at least this length, by the generating function (`cauchy`); from one folded for
-/// fewer steps, C is unfolded first. All give the same numbers.
+/// A_bar; else, and for channels of which two modes nearly coincide or a power overflows, by the recurrence. From a C
+/// folded for at least this length, by the generating function (`cauchy`); from one folded for fewer steps, C is
+/// unfolded first. All give the same numbers.
 ///
 /// Shapes    kernel (heads, H, L)
 /// Cost      in float 2 multiply-adds for each (h, n, l), as for diagonal systems, and for each h about 50 n sqrt(n L)
 ///           of double; by the recurrence about 10 of double for each (h, n, l) and 2 more for each further head
 /// Errors    ShapeError if kernel has another size
-/// Accuracy  float: about 3e-7 of the largest |K| for 64 modes and 1e-6 for 256 over 16,384 steps, tests/layer/s4.test.cpp
+/// Accuracy  float: over 16,384 steps 3e-7 of the largest |K| with 64 modes and 1e-6 with 256, tests/layer/s4.test.cpp
 /// Threads   parallel over channels; same bits for any number of threads
 template <class T>
 void convolution_kernel(const DplrSystem& system, std::size_t length, std::span<T> kernel,
