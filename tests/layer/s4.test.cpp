@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <ssm/core/concepts.hpp>
+#include <ssm/core/parallel.hpp>
 #include <ssm/core/weights.hpp>
 #include <ssm/init/combination.hpp>
 #include <ssm/init/diagonal.hpp>
@@ -226,14 +227,63 @@ TEST_CASE(
         convolution_kernel<double>(system, length, expected, workspace);
         return difference(K, expected);
     };
-    for (const std::size_t length : {70U, 256U, 1000U})
+    for (const std::size_t length : {1U, 70U, 256U, 1000U})
         CHECK(error(length) < 1e-6);
+    CHECK_NOTHROW(convolution_kernel<float>(system, 0, std::span<float>(), workspace));
     // Divided differences of two such modes do not exist.
     system.z.re[1] = system.z.re[0];
     system.z.im[1] = system.z.im[0];
     CHECK(error(1000) < 1e-6);
     system.z.re[1] += 1e-13;
     CHECK(error(1000) < 1e-6);
+}
+
+TEST_CASE("kernels in float of many modes are exact to some units of rounding") {
+    for (const std::size_t modes : {64U, 256U}) {
+        const std::size_t length = 16384;
+        const S4<float> layer({.channels = 1, .state = 2 * modes});
+        Workspace workspace;
+        DplrSystem system;
+        layer.bank.discretize(Bilinear{}, 1.0, system, workspace);
+        std::vector<float> K(length);
+        std::vector<double> expected(length);
+        convolution_kernel<float>(system, length, K, workspace);
+        convolution_kernel<double>(system, length, expected, workspace);
+        // Sums of 2 n products in float.
+        CHECK(difference(K, expected) < (modes == 64 ? 6e-7 : 2e-6));
+    }
+}
+
+TEST_CASE("a channel that is not finite, or has to be run, leaves the kernels of others alone") {
+    const S4<float> layer(small<S4<float>>(11, 40));  // 20 modes: some of their padding is not used
+    Workspace workspace;
+    DplrSystem system;
+    layer.bank.discretize(Bilinear{}, 1.0, system, workspace);
+    for (const std::size_t length : {100U, 1000U}) {
+        const auto kernel_of = [&](const DplrSystem& of, std::size_t count) {
+            set_threads(count);
+            set_least_parallel_work(count == 1 ? 1e6 : 0.0);
+            std::vector<float> K(11 * length);
+            convolution_kernel<float>(of, length, K, workspace);
+            set_threads(0);
+            set_least_parallel_work(1e6);
+            return K;
+        };
+        const std::vector<float> expected = kernel_of(system, 1);
+        for (const double pole :
+             {std::numeric_limits<double>::quiet_NaN(), 1e6, system.z.re[system.pole(1, 1)]}) {
+            DplrSystem other = system;
+            other.z.re[other.pole(1, 0)] = pole;
+            other.z.im[other.pole(1, 0)] = other.z.im[other.pole(1, 1)];
+            for (const std::size_t count : {1U, 4U}) {
+                std::vector<float> K = kernel_of(other, count);
+                const bool is_healthy = std::isfinite(pole) && pole < 1e3;
+                CHECK(std::isfinite(K[2 * length - 1]) == is_healthy);
+                std::copy_n(expected.data() + length, length, K.data() + length);
+                CHECK(K == expected);
+            }
+        }
+    }
 }
 
 TEST_CASE("a cut-off kernel ends, and does not stream") {

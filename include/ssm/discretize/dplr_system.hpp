@@ -19,6 +19,15 @@ struct DplrShape : ModeShape {
     friend bool operator==(const DplrShape&, const DplrShape&) = default;
 };
 
+namespace detail {
+/// Whether kernels of T from plain C are products with powers of A_bar (`KrylovTaps`) instead of a recurrence. With more
+/// modes these powers leave the caches.
+template <class T>
+[[nodiscard]] constexpr bool has_krylov_taps(const DplrShape& shape) noexcept {
+    return sizeof(T) < sizeof(double) && shape.rank == 1 && shape.modes <= 256;
+}
+}  // namespace detail
+
 /// Complex numbers as two arrays.
 struct ComplexNumbers {
     AlignedVector<double> re, im;
@@ -83,13 +92,13 @@ struct DplrSystem {
     }
 
     /// Whether running sequences in numbers of type T takes less time than a kernel for them. From plain C a kernel in
-    /// double, or of more than rank 1, is a recurrence that costs as much as about two sequences in float; else it takes
-    /// the time of some hundred steps, and its transforms leave the caches when it is very long.
+    /// double, of more than rank 1 or of more than 256 modes is a recurrence that costs as much as about two sequences in
+    /// float; else it takes the time of some hundred steps, and its transforms leave the caches when it is very long.
     template <class T>
     [[nodiscard]] bool prefers_recurrence(std::size_t batch, std::size_t length) const noexcept {
         if (folded != 0 || limit != 0)
             return false;
-        if (sizeof(T) < sizeof(double) && shape.rank == 1)
+        if (detail::has_krylov_taps<T>(shape))
             return batch * length < 512 || (batch == 1 && length > 100000);
         return batch <= 2;
     }

@@ -20,8 +20,9 @@ namespace ssm {
 /// unity e^{-i theta_k}, multiplied by cos(theta_k / 2), so that nothing divides by 1 + e^{-i theta}.
 ///
 /// Shapes    poles m (n), Re m > 0; numerators v (J, n); nodes y (K); sums h (J, K)
-/// Cost      4 + 4 J multiply-adds for each (k, n), beside an estimated reciprocal: with AVX-512 on one port (Zen 4) 0.57
-///           cycles in float for J = 1, 0.36 for each of J = 4
+/// Cost      3 + 4 J multiply-adds (or products, or sums) for each (k, n), beside a reciprocal: a division, with AVX-512
+///           an estimate and 2 more of them in float, 4 in double; on one such port (Zen 4) 0.57 cycles in float for J = 1,
+///           0.36 for each of J = 4
 /// Accuracy  some units of rounding relative to the sum of all |terms|, times |m| / Re m next to a resonance
 /// Errors    ShapeError for arguments that do not fit together
 /// Source    arXiv:2111.00396, section 3.3
@@ -33,7 +34,7 @@ void cauchy(std::span<const std::complex<double>> poles,
 /// Adjoint of `cauchy`: adds to the gradients of poles and numerators what upstream g (J, K) says,
 /// each d loss / d Re + i d loss / d Im.
 ///
-/// Cost      18 + 8 J multiply-adds for each (k, n)
+/// Cost      14 + 8 J multiply-adds for each (k, n), beside the reciprocal
 template <class T, class Arch = simd::Arch>
 void cauchy_adjoint(std::span<const std::complex<double>> poles,
                     std::span<const std::complex<double>> numerators, std::span<const T> nodes,

@@ -11,6 +11,7 @@
 #include <ssm/core/padding.hpp>
 #include <ssm/core/parallel.hpp>
 #include <ssm/core/workspace.hpp>
+#include <ssm/scan/linear_scan_call.hpp>
 #include <ssm/scan/linear_scan_chunks.hpp>
 #include <ssm/scan/linear_scan_element.hpp>
 #include <ssm/scan/linear_scan_form.hpp>

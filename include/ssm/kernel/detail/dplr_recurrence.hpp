@@ -20,8 +20,10 @@ class DplrKernel {
     static constexpr std::size_t block = 64;
 
 public:
-    DplrKernel(const DplrBank<double>& bank, std::size_t length, std::span<T> kernel)
-        : bank_(bank), shape_(bank.shape()), length_(length), kernel_(kernel) {}
+    /// `is_done` (H): channels whose kernels are there already.
+    DplrKernel(const DplrBank<double>& bank, std::size_t length, std::span<T> kernel,
+               std::span<const char> is_done)
+        : bank_(bank), shape_(bank.shape()), length_(length), kernel_(kernel), is_done_(is_done) {}
 
     /// Steps beyond `count` are zero.
     void run(std::size_t count, Workspace& workspace) const {
@@ -31,7 +33,9 @@ public:
         parallel_for(
             bank_.tiles(),
             [&](std::size_t tile, std::size_t worker) {
-                run_tile(tile, count, memory + worker * scratch);
+                const auto done = is_done_.subspan(tile * lanes, bank_.channels_of(tile));
+                if (std::find(done.begin(), done.end(), 0) != done.end())
+                    run_tile(tile, count, memory + worker * scratch);
             },
             TaskCost{1.5 *
                      static_cast<double>(length_ * shape_.modes * (shape_.rank + shape_.heads))});
@@ -52,6 +56,8 @@ private:
                                       block * lanes, state);
             for (std::size_t head = 0; head < shape_.heads; ++head)
                 for (std::size_t i = 0; i < bank_.channels_of(tile); ++i) {
+                    if (is_done_[tile * lanes + i] != 0)
+                        continue;
                     T* const to = taps(head, tile, i) + first;
                     const double* const from = y + head * block * lanes + i;
                     for (std::size_t t = 0; t < steps; ++t)
@@ -71,6 +77,7 @@ private:
     const DplrShape& shape_;
     std::size_t length_;
     std::span<T> kernel_;
+    std::span<const char> is_done_;
 };
 
 }  // namespace ssm::detail

@@ -55,7 +55,7 @@ public:
         copy(system.q, system.correction(0, h, 0), q_);
         for (std::size_t n = 0; n < stride_; n += lanes)
             store_modes(v_ + n, stride_, load_modes(p_ + n, stride_) * load_modes(q_ + n, stride_));
-        RankOneSteps run({z_, p_, q_, v_, qz_, vz_, b_, y_, modes_, stride_});
+        RankOneSteps<Arch> run({z_, p_, q_, v_, qz_, vz_, b_, y_, modes_, stride_});
         const std::size_t wanted = std::min(steps_, count_);
         std::size_t s = 0;
         for (; s < wanted; s += simd::width<T>) {
@@ -95,12 +95,18 @@ private:
         const auto power = std::bit_floor(static_cast<std::size_t>(1.41 * best) + 1);
         const std::size_t two_levels = std::clamp<std::size_t>(power, 64, 512);
         const std::size_t tile = std::max<std::size_t>(Product::columns, simd::width<T>);
-        return count <= 3 * two_levels ? (count + tile - 1) / tile * tile : two_levels;
+        if (count > 3 * two_levels)
+            return two_levels;
+        return std::max(tile, (count + tile - 1) / tile * tile);
     }
 
+    /// The padding too: the last channel may have left NaN there.
     void copy(const ComplexNumbers& from, std::size_t at, double* to) const noexcept {
-        std::copy_n(from.re.data() + at, modes_, to);
-        std::copy_n(from.im.data() + at, modes_, to + stride_);
+        for (const auto* numbers : {&from.re, &from.im}) {
+            std::copy_n(numbers->data() + at, modes_, to);
+            std::fill(to + modes_, to + stride_, 0.0);
+            to += stride_;
+        }
     }
 
     void transpose_states(T* to) const noexcept {
@@ -128,7 +134,7 @@ private:
 
     std::size_t modes_, stride_, count_, steps_;
     Product product_;
-    RankOnePower power_;
+    RankOnePower<Arch> power_;
     T* columns_;  // (2 stride, steps): Re x, Im x
     T* states_;   // (width, 2 stride): columns before they are transposed
     T* rows_;     // (most_rows, 2 stride): Re c, -Im c
@@ -136,25 +142,21 @@ private:
     double *z_, *p_, *q_, *b_, *c_, *v_, *y_, *qz_, *vz_;  // (2, stride)
 };
 
-/// Whether `krylov_kernel` has systems of this shape; with more modes their powers leave the caches.
-[[nodiscard]] inline bool has_krylov_taps(const DplrShape& shape) noexcept {
-    return shape.rank == 1 && shape.modes <= 256;
-}
-
-/// The first `count` taps of kernels of `length`, the others zero. False if a channel has modes that nearly coincide:
-/// the kernels are unspecified then.
+/// The first `count` taps of kernels of `length`, the others zero. `is_done` (H) says of which channels: those that
+/// have modes which nearly coincide are left out.
 template <class T>
-[[nodiscard]] bool krylov_kernel(const DplrSystem& system, std::size_t length, std::size_t count,
-                                 std::span<T> kernel, Workspace& workspace) {
+void krylov_kernel(const DplrSystem& system, std::size_t length, std::size_t count,
+                   std::span<T> kernel, std::span<char> is_done, Workspace& workspace) {
     const auto frame = workspace.frame();
     const DplrShape& shape = system.shape;
     using Worker = KrylovTaps<T>;
     const std::span<Worker> workers = make_workers<Worker>(workspace, shape, count);
-    const std::span<char> is_exact = workspace.take<char>(shape.channels);
     parallel_for(
         shape.channels,
         [&](std::size_t h, std::size_t worker) {
-            is_exact[h] = workers[worker].set_channel(system, h) ? 1 : 0;
+            is_done[h] = workers[worker].set_channel(system, h) ? 1 : 0;
+            if (is_done[h] == 0)
+                return;
             for (std::size_t head = 0; head < shape.heads; ++head) {
                 T* const taps = kernel.data() + (head * shape.channels + h) * length;
                 workers[worker].evaluate(system, system.readout(head, h, 0), taps);
@@ -162,7 +164,6 @@ template <class T>
             }
         },
         TaskCost{0.1 * static_cast<double>(shape.modes * (shape.heads * count + 400))});
-    return std::find(is_exact.begin(), is_exact.end(), 0) == is_exact.end();
 }
 
 }  // namespace ssm::detail

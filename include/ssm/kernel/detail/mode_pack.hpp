@@ -9,7 +9,7 @@
 namespace ssm::detail {
 
 /// Complex numbers, one for each mode of a channel, lanes across modes: real parts and, `stride` behind, imaginary
-/// parts; zero in the padding.
+/// parts; zero in the padding unless said otherwise.
 using ModePack = simd::Complex<simd::Pack<double>>;
 
 SSM_INLINE ModePack load_modes(const double* from, std::size_t stride) noexcept {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <limits>
 
 #include <ssm/core/config.hpp>
 #include <ssm/core/workspace.hpp>
@@ -24,6 +25,7 @@ namespace ssm::detail {
 ///
 /// with i* the partner of i, and S a real matrix. These are n^2 divided differences instead of (2 n)^3 multiply-adds for
 /// each squaring.
+template <class Arch = simd::Arch>
 class RankOnePower {
     using Pack = simd::Pack<double>;
     static constexpr std::size_t lanes = simd::width<double>;
@@ -42,8 +44,8 @@ public:
         const double *z, *p, *q;
     };
 
-    /// From v = p q and y, both (2, stride). Returns how much rounding errors of y are amplified at most; infinite or NaN
-    /// where two modes coincide.
+    /// From v = p q and y, both (2, stride). Returns how much rounding errors of y are amplified at most; infinite
+    /// where two modes coincide or a number is not finite.
     [[nodiscard]] double fill(const System& system, const double* v, const double* y) noexcept {
         p_ = system.p;
         q_ = system.q;
@@ -53,13 +55,16 @@ public:
         for (std::size_t n = 0; n < 2 * stride_; n += lanes)
             simd::store_aligned(weighted_ + n, simd::load_aligned(v + n) * 0.5);
         add_sums();
-        double largest = 0.0;
+        double largest = 0.0, finite = 0.0;
         for (std::size_t n = 0; n < stride_; n += lanes) {
             store_modes(diagonal_ + n, stride_, load_modes(y + n, stride_) + sum(n));
             const Pack size =
                 simd::norm(load_modes(v + n, stride_)) * simd::norm(load_modes(y + n, stride_));
             largest = std::max(largest, simd::reduce_max(size));
+            finite += simd::reduce_add(size * 0.0);  // NaN, which a maximum may lose
         }
+        if (finite != 0.0)
+            return std::numeric_limits<double>::infinity();
         return std::sqrt(largest / nearest);
     }
 
@@ -88,16 +93,18 @@ private:
         double* to = loewner_ + 4 * stride_ * i;
         Pack nearest(1e300);
         for (std::size_t n = 0; n < stride_; n += lanes, to += lanes) {
-            const auto is_self =
-                simd::iota<double>() + Pack(static_cast<double>(n)) == Pack(static_cast<double>(i));
+            const Pack j = simd::iota<double>() + Pack(static_cast<double>(n));
+            const auto is_self = j == Pack(static_cast<double>(i));
+            const auto is_padding = j >= Pack(static_cast<double>(modes_));
             const ModePack zj = load_modes(z + n, stride_);
             const ModePack yj = load_modes(y + n, stride_);
             const ModePack dz{z_re - zj.re, z_im - zj.im}, dz_partner{dz.re, -(z_im + zj.im)};
             const ModePack dy{y_re - yj.re, y_im - yj.im}, dy_partner{dy.re, -(y_im + yj.im)};
-            const Pack far = simd::select(is_self, Pack(1.0), simd::norm(dz));
-            const Pack far_partner = simd::norm(dz_partner);
+            const Pack far = simd::select(is_self || is_padding, Pack(1.0), simd::norm(dz));
+            const Pack far_partner = simd::select(is_padding, Pack(1.0), simd::norm(dz_partner));
             nearest = simd::min(nearest, simd::min(far, far_partner));
-            const Pack both = simd::detail::reciprocal(far * far_partner);
+            const Pack both =
+                simd::select(is_padding, Pack(0.0), simd::detail::reciprocal(far * far_partner));
             const Pack scale = simd::select(is_self, Pack(0.0), both * far_partner);
             const ModePack L = simd::conj_mul(dz, dy) * scale;
             const ModePack L_partner = simd::conj_mul(dz_partner, dy_partner) * (both * far);

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstddef>
-#include <type_traits>
 
 #include <ssm/core/config.hpp>
 #include <ssm/kernel/detail/mode_pack.hpp>
@@ -20,6 +19,7 @@ namespace ssm::detail {
 /// The feedback of the next step comes from the state before this one: then sums across lanes are not waited for.
 ///
 /// Layout    all arrays (re, im)[stride], stride a multiple of a cache line
+template <class Arch = simd::Arch>
 class RankOneSteps {
     using Pack = simd::Pack<double>;
     static constexpr std::size_t lanes = simd::width<double>;
@@ -28,7 +28,8 @@ public:
     struct Arrays {
         const double *z, *p, *q, *v;
         double *qz, *vz;  ///< written
-        double *x, *y;    ///< states; y is set to 1 in the first `modes` places
+        double *x,
+            *y;  ///< states; y is set to 1 in the first `modes` places, its padding has no meaning
         std::size_t modes, stride;
     };
 
