@@ -167,6 +167,7 @@
 #include <ssm/scan/leapfrog_tile.hpp>
 #include <ssm/scan/linear_scan.hpp>
 #include <ssm/scan/linear_scan_adjoint.hpp>
+#include <ssm/scan/linear_scan_call.hpp>
 #include <ssm/scan/linear_scan_chunks.hpp>
 #include <ssm/scan/linear_scan_element.hpp>
 #include <ssm/scan/linear_scan_form.hpp>
