@@ -4,6 +4,7 @@
 #include <ssm/layer/conv1d.hpp>
 
 #include "support/conformance.hpp"
+#include "support/intervals.hpp"
 
 using namespace ssm;
 using ssm_test::check_conformance;
@@ -61,12 +62,13 @@ TEST_CASE("Conv1d refuses states of other batches and widths") {
 
 TEST_CASE("Conv1d has no intervals") {
     const Conv1d<float> conv({.channels = 2});
+    ssm_test::check_refuses_intervals(conv);
     Workspace workspace;
     const Batch<double> intervals(1, 3, 1);
-    const Context context = Context(workspace).with_intervals(intervals);
     const Batch<float> u(1, 3, 2);
-    Batch<float> y(u.shape());
-    CHECK_THROWS_AS(conv.forward(u, y, context), ValueError);
+    Batch<float> du(u.shape());
     Conv1d<float> gradient = conv;
-    CHECK_THROWS_AS(conv.backward(u, u, y, {}, gradient, context), ValueError);
+    CHECK_THROWS_AS(
+        conv.backward(u, u, du, {}, gradient, Context(workspace).with_intervals(intervals)),
+        ValueError);
 }

@@ -10,6 +10,7 @@
 #include <ssm/math/small_float.hpp>
 
 #include "support/conformance.hpp"
+#include "support/intervals.hpp"
 
 using namespace ssm;
 using ssm_test::check_conformance;
@@ -98,13 +99,5 @@ TEST_CASE("Mamba refuses a cache that its forward did not fill, and changes noth
 }
 
 TEST_CASE("Mamba has no intervals") {
-    const Mamba<float> layer({.channels = 3});
-    Workspace workspace;
-    const Batch<double> intervals(2, 4, 1);
-    const Context context = Context(workspace).with_intervals(intervals);
-    const Batch<float> u(2, 4, 3);
-    Batch<float> y(u.shape());
-    Mamba<float>::Cache cache;
-    CHECK_THROWS_AS(layer.forward(u, y, context), ValueError);
-    CHECK_THROWS_AS(layer.forward(u, y, cache, context), ValueError);
+    ssm_test::check_refuses_intervals(Mamba<float>({.channels = 3}));
 }

@@ -9,6 +9,7 @@
 #include <ssm/math/small_float.hpp>
 
 #include "support/conformance.hpp"
+#include "support/intervals.hpp"
 
 using namespace ssm;
 using ssm_test::check_conformance;
@@ -101,13 +102,6 @@ TEST_CASE("Mamba2 refuses a cache that its forward did not fill") {
 }
 
 TEST_CASE("Mamba2 has no intervals") {
-    const Mamba2<float> layer({.channels = 6, .state = 2, .head_channels = 4});
-    Workspace workspace;
-    const Batch<double> intervals(2, 4, 1);
-    const Context context = Context(workspace).with_intervals(intervals);
-    const Batch<float> u(2, 4, 6);
-    Batch<float> y(u.shape());
-    Mamba2<float>::Cache cache;
-    CHECK_THROWS_AS(layer.forward(u, y, context), ValueError);
-    CHECK_THROWS_AS(layer.forward(u, y, cache, context), ValueError);
+    ssm_test::check_refuses_intervals(
+        Mamba2<float>({.channels = 6, .state = 2, .head_channels = 4}));
 }

@@ -38,6 +38,13 @@ struct KeyWriter {
     return std::isinf(number) ? nlohmann::json("Infinity") : nlohmann::json(number);
 }
 
+/// Refuses inner channels that "expand", a whole multiple of the model's, cannot say.
+inline void require_expansion(const char* what, const HuggingFaceConfig& config) {
+    require<ValueError>(config.inner > 0 && config.inner % config.model.width == 0, what,
+                        ": a config.json cannot say that ", config.inner,
+                        " inner channels are no multiple of ", config.model.width);
+}
+
 /// Name of a number type in PyTorch.
 [[nodiscard]] inline const char* torch_name(Dtype dtype) {
     switch (dtype) {
@@ -72,9 +79,7 @@ inline void write_hugging_face_config(const std::filesystem::path& folder,
         "ssm::write_hugging_face_config: tokens = ", config.model.tokens,
         ", pad_to = ", config.model.pad_to, " and width = ", config.model.width,
         " must be positive");
-    require<ValueError>(config.inner > 0 && config.inner % config.model.width == 0,
-                        "ssm::write_hugging_face_config: inner = ", config.inner,
-                        " is no multiple of width = ", config.model.width);
+    detail::require_expansion("ssm::write_hugging_face_config", config);
     const auto& family = detail::names_of(config.family);
     const std::size_t rows = (config.model.tokens - 1) / config.model.pad_to + 1;
     nlohmann::json json;

@@ -57,8 +57,10 @@ template <class Mixer, class L>
                         .depth = model.blocks().layers.size(),
                         .tied = model.is_tied(),
                         .epsilon = model.options().epsilon};
-        if (mixer != nullptr)
+        if (mixer != nullptr) {
             HuggingFaceMixer<Mixer>::describe(mixer->options(), config);
+            require_expansion("ssm::save_hugging_face", config);
+        }
         require<ValueError>(mixer != nullptr && (!result || *result == config),
                             "ssm::save_hugging_face: the layers of the model differ in more than "
                             "their weights");

@@ -17,13 +17,6 @@
 
 namespace ssm::detail {
 
-/// Refuses a number of inner channels that "expand", a whole multiple of the model's, cannot say.
-inline void require_expansion(std::size_t inner, std::size_t channels) {
-    require<ValueError>(inner % channels == 0,
-                        "ssm::save_hugging_face: a config.json cannot say that ", inner,
-                        " inner channels are no multiple of ", channels);
-}
-
 /// For each such layer
 ///
 ///   reads(family)              whether models of this kind are made of it
@@ -53,7 +46,6 @@ struct HuggingFaceMixer<Mamba<T, Stored>> {
         require<ValueError>(options.norm != MambaNorm::learned,
                             "ssm::save_hugging_face: no published model of Mamba layers alone has "
                             "learned norms inside of them");
-        require_expansion(options.inner, options.channels);
         const bool has_norm = options.norm == MambaNorm::plain;
         config.family = has_norm ? ModelFamily::falcon_mamba : ModelFamily::mamba;
         config.state = options.state;
@@ -111,7 +103,6 @@ struct HuggingFaceMixer<Mamba2<T, Stored>> {
                       options.inner, " inner channels have a state");
         require_plain(!options.D_per_channel, "D has a number for each channel");
         require_plain(!options.learns_init_state, "initial states are learned");
-        require_expansion(options.inner, options.channels);
         config.family = ModelFamily::mamba2;
         config.state = options.state;
         config.head_width = options.head_channels;
