@@ -17,6 +17,7 @@
 #include "reference/diagonal.hpp"
 #include "support/allocation_counter.hpp"
 #include "support/catch.hpp"
+#include "support/prebuilt_bank.hpp"
 
 using ssm::Batch;
 using ssm::DiagonalState;

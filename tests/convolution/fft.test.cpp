@@ -20,6 +20,7 @@
 #include "reference/convolution.hpp"
 #include "support/allocation_counter.hpp"
 #include "support/catch.hpp"
+#include "support/prebuilt_bank.hpp"
 
 using ssm::Batch;
 using ssm::BatchView;

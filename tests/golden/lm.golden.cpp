@@ -19,6 +19,7 @@
 
 #include "support/catch.hpp"
 #include "support/golden.hpp"
+#include "support/prebuilt_selective.hpp"
 #include "support/temporary_folder.hpp"
 
 namespace {

@@ -9,6 +9,7 @@
 #include "golden/mamba_block.hpp"
 #include "support/catch.hpp"
 #include "support/golden.hpp"
+#include "support/prebuilt_selective.hpp"
 
 namespace {
 

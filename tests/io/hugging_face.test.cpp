@@ -17,6 +17,7 @@
 #include <ssm/io/safetensors_writer.hpp>
 
 #include "support/catch.hpp"
+#include "support/prebuilt_selective.hpp"
 #include "support/safetensors_bytes.hpp"
 #include "support/temporary_folder.hpp"
 

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <fstream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -288,6 +289,11 @@ TEST_CASE("a saved alphabet is read as a tokenizer of single bytes") {
     CHECK(tokenizer.encode("  ab\n\"\xC3\xA9 I'I\\") ==
           Tokens{1, 1, 2, 0, 3, 4, 6, 7, 1, 9, 8, 9, 5});
     CHECK(tokenizer.bytes(6) == "\xC3");
+    std::ifstream file(folder / "tokenizer.json");
+    const json root = json::parse(file);
+    for (const char* key : {"truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer",
+                            "post_processor", "decoder", "model"})
+        CHECK(root.contains(key));  // transformers does not load a file without one
     CHECK(has(message_of<ValueError>([&] { ssm::save_byte_tokenizer(folder.path(), "aba"); }),
               "letter 2"));
     std::string all(256, '\0');

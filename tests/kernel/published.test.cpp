@@ -16,6 +16,7 @@
 #include <ssm/kernel/vandermonde.hpp>
 
 #include "support/catch.hpp"
+#include "support/prebuilt_bank.hpp"
 #include "support/prebuilt_systems.hpp"
 
 using namespace ssm;

@@ -17,6 +17,7 @@
 #include "reference/vandermonde.hpp"
 #include "support/allocation_counter.hpp"
 #include "support/catch.hpp"
+#include "support/prebuilt_bank.hpp"
 
 using namespace ssm;
 

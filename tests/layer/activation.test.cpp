@@ -13,9 +13,8 @@ static_assert(StreamingLayer<Activation<float, math::Gelu>>);
 static_assert(TrainableLayer<Activation<float, math::Gelu>>);
 static_assert(PointwiseLayer<SwiGlu<double>> && TrainableLayer<SwiGlu<double>>);
 
-TEMPLATE_TEST_CASE("activations keep every promise of a layer", "", math::Identity, math::Relu,
-                   math::Silu, math::Sigmoid, math::Tanh, math::Softplus, math::Gelu,
-                   math::GeluTanh) {
+// One smooth function and one with a corner stand for all, whose values and slopes tests/math/activation.test.cpp checks.
+TEMPLATE_TEST_CASE("activations keep every promise of a layer", "", math::Relu, math::Gelu) {
     check_conformance(Activation<double, TestType>({.channels = 11}));
     check_conformance(Activation<float, TestType>({.channels = 19}));
 }
@@ -29,11 +28,10 @@ TEST_CASE("an activation carries the parameters of its function") {
     CHECK(y[0] == -1.0);
 }
 
-TEMPLATE_TEST_CASE("gated linear units keep every promise of a layer", "", math::Sigmoid,
-                   math::Gelu, math::Silu, math::Relu) {
+TEST_CASE("gated linear units keep every promise of a layer") {
     const GateHalf gate = GENERATE(GateHalf::first, GateHalf::second);
-    check_conformance(Glu<double, TestType>({.channels = 5, .gate = gate}));
-    check_conformance(Glu<float, TestType>({.channels = 18, .gate = gate}));
+    check_conformance(Glu<double, math::Sigmoid>({.channels = 5, .gate = gate}));
+    check_conformance(Glu<float, math::Silu>({.channels = 18, .gate = gate}));
 }
 
 TEST_CASE("activations and gated units without channels are refused") {

@@ -13,6 +13,7 @@
 
 #include "reference/dense.hpp"
 #include "support/conformance.hpp"
+#include "support/prebuilt_bank.hpp"
 
 using namespace ssm;
 using ssm_test::check_conformance;

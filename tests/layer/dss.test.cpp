@@ -11,6 +11,7 @@
 #include <ssm/layer/dss.hpp>
 
 #include "support/conformance.hpp"
+#include "support/prebuilt_bank.hpp"
 #include "support/prebuilt_systems.hpp"
 
 using namespace ssm;

@@ -15,6 +15,7 @@
 
 #include "support/conformance.hpp"
 #include "support/message.hpp"
+#include "support/prebuilt_bank.hpp"
 
 using namespace ssm;
 using ssm_test::check_conformance;

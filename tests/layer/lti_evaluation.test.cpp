@@ -15,6 +15,7 @@
 #include <ssm/layer/s4d.hpp>
 
 #include "support/conformance.hpp"
+#include "support/prebuilt_bank.hpp"
 #include "support/prebuilt_systems.hpp"
 
 using namespace ssm;

@@ -11,6 +11,7 @@
 
 #include "support/conformance.hpp"
 #include "support/intervals.hpp"
+#include "support/prebuilt_selective.hpp"
 
 using namespace ssm;
 using ssm_test::check_conformance;

@@ -19,6 +19,7 @@
 #include "reference/dplr.hpp"
 #include "support/conformance.hpp"
 #include "support/message.hpp"
+#include "support/prebuilt_bank.hpp"
 #include "support/prebuilt_systems.hpp"
 
 using namespace ssm;

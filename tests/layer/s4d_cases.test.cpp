@@ -8,6 +8,7 @@
 
 #include "support/cases.hpp"
 #include "support/catch.hpp"
+#include "support/prebuilt_bank.hpp"
 
 using namespace ssm;
 

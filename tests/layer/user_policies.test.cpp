@@ -6,6 +6,7 @@
 
 #include "../../examples/support/resonators.hpp"
 #include "support/conformance.hpp"
+#include "support/prebuilt_bank.hpp"
 
 using namespace ssm;
 using Resonators = Lti<double, examples::Resonators, Discrete>;

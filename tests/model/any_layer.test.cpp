@@ -20,6 +20,7 @@
 
 #include "support/catch.hpp"
 #include "support/conformance.hpp"
+#include "support/prebuilt_selective.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace ssm;

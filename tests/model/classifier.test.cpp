@@ -9,6 +9,7 @@
 #include <ssm/model/classifier.hpp>
 
 #include "support/conformance.hpp"
+#include "support/prebuilt_bank.hpp"
 
 using namespace ssm;
 using ssm_test::check_conformance;

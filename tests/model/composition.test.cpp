@@ -17,6 +17,7 @@
 #include <ssm/model/sequential.hpp>
 
 #include "support/conformance.hpp"
+#include "support/prebuilt_selective.hpp"
 #include "support/prebuilt_systems.hpp"
 
 using namespace ssm;

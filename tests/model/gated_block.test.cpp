@@ -18,6 +18,7 @@
 
 #include "support/catch.hpp"
 #include "support/conformance.hpp"
+#include "support/prebuilt_selective.hpp"
 
 using namespace ssm;
 

@@ -14,6 +14,7 @@
 #include <ssm/model/language_model.hpp>
 
 #include "support/conformance.hpp"
+#include "support/prebuilt_selective.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace ssm;

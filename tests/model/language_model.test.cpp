@@ -16,6 +16,8 @@
 #include <ssm/model/language_model.hpp>
 
 #include "support/conformance.hpp"
+#include "support/prebuilt_bank.hpp"
+#include "support/prebuilt_selective.hpp"
 #include "support/safetensors_bytes.hpp"
 #include "support/temporary_folder.hpp"
 

@@ -18,6 +18,7 @@
 #include "support/allocation_counter.hpp"
 #include "support/catch.hpp"
 #include "support/message.hpp"
+#include "support/prebuilt_bank.hpp"
 
 using ssm::Batch;
 using ssm::Context;

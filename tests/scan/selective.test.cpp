@@ -16,6 +16,7 @@
 
 #include "reference/selective.hpp"
 #include "support/catch.hpp"
+#include "support/prebuilt_selective.hpp"
 
 using namespace ssm;
 using ssm_test::SelectiveCase;

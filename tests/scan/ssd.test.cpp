@@ -16,6 +16,7 @@
 
 #include "reference/ssd.hpp"
 #include "support/catch.hpp"
+#include "support/prebuilt_selective.hpp"
 
 using namespace ssm;
 

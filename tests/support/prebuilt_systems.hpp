@@ -1,10 +1,11 @@
 #pragma once
 
-// What turns a HiPPO matrix into modes, and powers of an S4 system: decompositions of Eigen that take ten seconds and
-// more to compile. Files that use them include this, and leave them to prebuilt.cpp.
+// What turns a HiPPO matrix into modes, and the kernels of S4 systems: decompositions of Eigen that take ten seconds and
+// more to compile. Files that use them include this, and leave them to prebuilt_systems.cpp.
 
 #include <ssm/init/nplr.hpp>
 #include <ssm/init/ptd.hpp>
+#include <ssm/kernel/dplr.hpp>
 #include <ssm/kernel/fold.hpp>
 
 #include "support/prebuilt.hpp"
@@ -21,3 +22,14 @@ SSM_TEST_PREBUILT void ssm::unfold<ssm::DplrSystem>(ssm::DplrSystem&);
 SSM_TEST_PREBUILT void ssm::unfold_adjoint<ssm::DplrSystem>(const ssm::DplrSystem&,
                                                             const ssm::DplrSystem&,
                                                             ssm::DplrSystem&);
+
+// clang-format off
+#define SSM_TEST_DPLR(T)                                                                             \
+    SSM_TEST_PREBUILT void ssm::convolution_kernel<T>(                                               \
+        const DplrSystem&, std::size_t, std::span<T>, Workspace&);                                   \
+    SSM_TEST_PREBUILT void ssm::convolution_kernel_adjoint<T>(                                       \
+        const DplrSystem&, std::size_t, std::span<const T>, DplrSystem&, Workspace&);
+// clang-format on
+
+SSM_TEST_DPLR(float)
+SSM_TEST_DPLR(double)

@@ -38,9 +38,15 @@ inline void save_byte_tokenizer(const std::filesystem::path& folder, std::string
                                {"use_regex", true}};
     const nlohmann::json model{
         {"type", "BPE"}, {"vocab", std::move(vocabulary)}, {"merges", nlohmann::json::array()}};
-    detail::write_json(
-        folder / "tokenizer.json",
-        {{"version", "1.0"}, {"pre_tokenizer", level}, {"decoder", level}, {"model", model}});
+    detail::write_json(folder / "tokenizer.json", {{"version", "1.0"},
+                                                   {"truncation", nullptr},
+                                                   {"padding", nullptr},
+                                                   {"added_tokens", nlohmann::json::array()},
+                                                   {"normalizer", nullptr},
+                                                   {"pre_tokenizer", level},
+                                                   {"post_processor", nullptr},
+                                                   {"decoder", level},
+                                                   {"model", model}});
     detail::write_json(folder / "tokenizer_config.json",
                        {{"tokenizer_class", "PreTrainedTokenizerFast"}});
 }

@@ -57,11 +57,11 @@ template <std::size_t rows, std::size_t vectors, class T, class Stored>
 SSM_INLINE void few_rows(const Stored* W, std::size_t n, std::size_t k, const T* x, const T* d,
                          T* y) noexcept {
     simd::Pack<T> sums[vectors][rows];
-    simd::unroll<rows>([&](auto r) SSM_INLINE_LAMBDA {
+    for (std::size_t r = 0; r < rows; ++r) {  // not unrolled: a row is long, and so is the code for it
         simd::Pack<T> of_row[vectors];
         row_times_vectors<vectors>(W + r * k, k, x, of_row);
         simd::unroll<vectors>([&](auto v) SSM_INLINE_LAMBDA { sums[v][r] = of_row[v]; });
-    });
+    }
     for (std::size_t v = 0; v < vectors; ++v) {
         T* const to = y + v * n;
         if constexpr (rows == 4)

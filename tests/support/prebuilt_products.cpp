@@ -1,3 +1,2 @@
 #define SSM_TEST_PREBUILT template
 #include "support/prebuilt.hpp"
-#include "support/prebuilt_systems.hpp"
