@@ -176,13 +176,14 @@
 #include <ssm/scan/segments.hpp>
 #include <ssm/scan/selective.hpp>
 #include <ssm/scan/selective_adjoint.hpp>
+#include <ssm/scan/selective_ahead.hpp>
 #include <ssm/scan/selective_backward.hpp>
 #include <ssm/scan/selective_backward_block.hpp>
 #include <ssm/scan/selective_blocks.hpp>
 #include <ssm/scan/selective_coefficients.hpp>
 #include <ssm/scan/selective_discretization.hpp>
 #include <ssm/scan/selective_forward.hpp>
-#include <ssm/scan/selective_forward_tile.hpp>
+#include <ssm/scan/selective_forward_block.hpp>
 #include <ssm/scan/selective_number.hpp>
 #include <ssm/scan/selective_step.hpp>
 #include <ssm/scan/selective_system.hpp>

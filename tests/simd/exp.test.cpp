@@ -52,6 +52,7 @@ TEMPLATE_TEST_CASE("exponentials have the right ends", "[simd]", float, double) 
         CHECK_VALUE(T, exp2, -big * T(2.9), T(0));
         CHECK_VALUE(T, expm1, big * T(2.1), inf);
         CHECK_VALUE(T, expm1, -big * T(2.1), T(-1));
+        CHECK_VALUE(T, exp2_fast, big * T(2.9), inf);
         CHECK_VALUE(T, exp2_fast, -big * T(2.9), T(0));
     }
     for (const T zero : {T(0), T(-0.0)}) {

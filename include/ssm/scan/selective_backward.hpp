@@ -79,7 +79,7 @@ void run_selective_backward(const SelectiveSystem<Number>& system,
     const Shape shape = dy.shape();
     const SelectiveLayout<Number> layout(system.modes, Maps::group);
     const SelectiveTiles<Number> tiles(selective_sections(system, input));
-    const SelectiveBlocks<Number> blocks(tiles, layout, shape.length);
+    const SelectiveBlocks<Number> blocks(tiles, layout, shape.length, selective_block);
     const std::size_t kept = selective_tile_checkpoints(layout, shape.length);
     const Workspace::Frame frame = context.workspace.frame();
     const std::size_t tasks = shape.batch * blocks.count();

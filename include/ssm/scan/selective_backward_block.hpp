@@ -6,8 +6,8 @@
 #include <ssm/core/batch.hpp>
 #include <ssm/core/config.hpp>
 #include <ssm/core/context.hpp>
-#include <ssm/math/smooth_activations.hpp>
 #include <ssm/scan/selective_adjoint.hpp>
+#include <ssm/scan/selective_ahead.hpp>
 #include <ssm/scan/selective_blocks.hpp>
 #include <ssm/scan/selective_coefficients.hpp>
 #include <ssm/scan/selective_number.hpp>
@@ -15,7 +15,6 @@
 #include <ssm/scan/selective_tile.hpp>
 #include <ssm/simd/pack.hpp>
 #include <ssm/simd/partial.hpp>
-#include <ssm/simd/prefetch.hpp>
 #include <ssm/simd/sigmoid.hpp>
 #include <ssm/simd/transpose.hpp>
 #include <ssm/simd/unroll.hpp>
@@ -32,10 +31,8 @@ class SelectiveBackwardBlock {
     using Blocks = SelectiveBlocks<Number>;
     using Coefficients = SelectiveCoefficients<Number, Discretization>;
     static constexpr std::size_t w = simd::width<T>;
-    static constexpr std::size_t pair = selective_pair<Maps>;
-    static constexpr std::size_t row_size = pair * selective_steps * w;
-    template <std::size_t packs>
-    using Adjoint = SelectiveAdjoint<packs, Number, Discretization, Maps>;
+    using Adjoint = SelectiveAdjoint<Number, Discretization, Maps>;
+    using Ahead = SelectiveAhead<T, 7>;
     static constexpr T weight = SelectiveVector<Number>::weight;
 
 public:
@@ -43,7 +40,7 @@ public:
     [[nodiscard]] static std::size_t scratch(const Blocks& blocks) noexcept {
         const Layout& layout = blocks.layout;
         return Coefficients::scratch(layout, blocks.vectors) + blocks.vectors * layout.state() +
-               9 * row_size + Adjoint<pair>::kept_size +
+               Adjoint::rows_size + Adjoint::kept_size +
                selective_steps * (2 * layout.state() + layout.map());
     }
 
@@ -62,9 +59,8 @@ public:
           coefficients_(system, input, layout_, blocks.tiles.sections,
                         {first_, count_, blocks.section(block)}, blocks.vectors, piece),
           carry_(piece(blocks.vectors * layout_.state())) {
-        for (T** row : {&dt_, &dtu_, &dy_, &y_, &du_by_dt_, &by_rate_, &by_u_, &slope_, &dgate_})
-            *row = piece(row_size);
-        kept_ = piece(Adjoint<pair>::kept_size);
+        rows_ = piece(Adjoint::rows_size);
+        kept_ = piece(Adjoint::kept_size);
         B_sums_ = piece(selective_steps * layout_.state());
         C_sums_ = piece(selective_steps * layout_.state());
         lane_sums_ = piece(selective_steps * layout_.map());
@@ -95,58 +91,79 @@ private:
         const std::size_t steps = end - begin;
         const std::size_t packs = Blocks::packs;
         coefficients_.load_maps(row, steps);
-        std::fill_n(B_sums_, steps * layout_.state(), T(0));
-        std::fill_n(C_sums_, steps * layout_.state(), T(0));
-        for (T* sum : {du_by_dt_, by_rate_, by_u_})
-            std::fill_n(sum, row_size, T(0));
-        for (std::size_t p = 0; p * w < count_; p += pair) {
-            const std::size_t channels = std::min(pair * w, count_ - p * w);
-            const T* checkpoint = checkpoints + p / packs * tile_stride +
-                                  (begin / selective_steps * packs + p % packs) * layout_.state();
+        std::fill_n(B_sums_, selective_steps * layout_.state(), T(0));
+        std::fill_n(C_sums_, selective_steps * layout_.state(), T(0));
+        const auto checkpoint = [&](std::size_t p, std::size_t step) {
+            return checkpoints + p / packs * tile_stride +
+                   (step / selective_steps * packs + p % packs) * layout_.state();
+        };
+        for (std::size_t p = 0; p * w < count_; ++p) {
+            const std::size_t channels = std::min(w, count_ - p * w);
+            const bool is_last = (p + 1) * w >= count_;
+            const std::size_t next_p = is_last ? 0 : p + 1;
+            const std::size_t next_step = is_last && begin > 0 ? begin - selective_steps : begin;
+            const Ahead ahead{
+                {input_.u.data(), input_.delta.data(), input_.z.data(), dy.data(),
+                 gradient_.u.data(), gradient_.delta.data(), gradient_.z.data()},
+                system_.channels,
+                (b * dy.length() + next_step) * system_.channels + first_ + next_p * w,
+                checkpoint(next_p, next_step),
+                layout_.state()};
             prepare(row, steps, first_ + p * w, channels, dy.data());
-            if (channels > w)
-                go_back<pair>(p, b, begin, end, checkpoint, context);
-            else
-                go_back<1>(p, b, begin, end, checkpoint, context);
+            go_back(p, b, begin, end, checkpoint(p, begin), ahead, context);
             finish(p, row, steps, first_ + p * w, channels);
         }
         sum_channels(input_.B, B_sums_, begin, steps, T(1), result_.B_rows);
         sum_channels(input_.C, C_sums_, begin, steps, weight, result_.C_rows);
     }
 
-    /// Loads what a pair of vectors of channels needs, and asks for what the next one will.
+    /// Loads what a vector of channels needs. Exponentials go before, in a loop of their own: see `exp_minus_abs`.
     void prepare(std::size_t row, std::size_t steps, std::size_t channel, std::size_t channels,
                  const T* dy) noexcept {
+        const SelectiveTimestep<T> timestep{system_.softplus};
+        const T* const z = input_.z.data();
         simd::for_each_pack<T>(channels, [&](auto lanes, std::size_t i) SSM_INLINE_LAMBDA {
             const P bias = weight_of(lanes, system_.delta_bias, channel + i);
             const P skip = weight_of(lanes, system_.D, channel + i);
+            const auto place = [&](std::size_t t, SelectiveRow which)
+                                   SSM_INLINE_LAMBDA { return rows_ + Adjoint::row(t, which); };
             for (std::size_t t = 0; t < steps; ++t) {
                 const std::size_t at = (row + t) * system_.channels + channel + i;
-                const std::size_t to = i * selective_steps + t * w;
-                const std::size_t ahead = at + pair * w;
-                simd::prefetch(input_.u.data() + ahead);
-                simd::prefetch(input_.delta.data() + ahead);
-                simd::prefetch(dy + ahead);
-                const P x = lanes.load(input_.u.data() + at);
                 const P raw = lanes.load(input_.delta.data() + at) + bias;
-                const P dt = system_.softplus ? simd::softplus(raw) : raw;
+                simd::store_aligned(place(t, row_dt), raw);
+                if (system_.softplus)
+                    simd::store_aligned(place(t, row_slope), simd::exp_minus_abs(raw));
+                if (z != nullptr)
+                    simd::store_aligned(place(t, row_dgate),
+                                        simd::exp_minus_abs(lanes.load(z + at)));
+            }
+            for (std::size_t t = 0; t < steps; ++t) {
+                const std::size_t at = (row + t) * system_.channels + channel + i;
+                const auto keep = [&](SelectiveRow which, P value) SSM_INLINE_LAMBDA {
+                    simd::store_aligned(place(t, which), value);
+                };
+                const P x = lanes.load(input_.u.data() + at);
+                const P raw = simd::load_aligned(place(t, row_dt));
+                const P e = simd::load_aligned(place(t, row_slope));
+                const P dt = timestep(raw, e);
                 P g = lanes.load(dy + at);
                 P dgate(T(0));
-                if (!input_.z.empty()) {
-                    simd::prefetch(input_.z.data() + ahead);
-                    const P z = lanes.load(input_.z.data() + at);
-                    const P s = simd::sigmoid(z);  // once for the gate and its derivative
-                    const P low = simd::max(P(T(-800)), z);
-                    dgate = g * simd::fma(s * simd::min(P(T(800)), low), P(T(1)) - s, s);
-                    g *= low * s;
+                if (z != nullptr) {
+                    const SelectiveGate<T> gate(lanes.load(z + at),
+                                                simd::load_aligned(place(t, row_dgate)));
+                    dgate = g * gate.derivative();
+                    g *= gate.value();
                 }
-                simd::store_aligned(dt_ + to, dt);
-                simd::store_aligned(slope_ + to,
-                                    system_.softplus ? math::Softplus{}.derivative(raw) : P(T(1)));
-                simd::store_aligned(dtu_ + to, dt * x);
-                simd::store_aligned(dy_ + to, g);
-                simd::store_aligned(dgate_ + to, dgate);
-                simd::store_aligned(y_ + to, skip * x);
+                keep(row_dt, dt);
+                keep(row_slope, timestep.derivative(raw, e));
+                keep(row_dtu, dt * x);
+                keep(row_dy, g);
+                keep(row_dgate, dgate);
+                keep(row_y, skip * x);
+                keep(row_du_by_dt, P(T(0)));
+                keep(row_ddt_by_rate, P(T(0)));
+                if constexpr (Discretization::has_gain)
+                    keep(row_ddt_by_u, P(T(0)));
             }
         });
     }
@@ -158,33 +175,40 @@ private:
     }
 
     /// The adjoint between resets, from the last to the first.
-    template <std::size_t packs>
     void go_back(std::size_t p, std::size_t b, std::size_t begin, std::size_t end,
-                 const T* checkpoint, const Context& context) noexcept {
+                 const T* checkpoint, const Ahead& ahead, const Context& context) noexcept {
         const std::size_t state = p * layout_.state();
-        const bool sums_B = input_.B.is_constant();
-        const bool sums_C = input_.C.is_constant();
-        const SelectiveSums<T> sums{result_.A + state, sums_B ? result_.B + state : B_sums_,
-                                    sums_C ? result_.C + state : C_sums_,
-                                    sums_B ? 0 : layout_.state(), sums_C ? 0 : layout_.state()};
-        const SelectiveAdjointRows<T> rows{dt_, dtu_, dy_, y_, du_by_dt_, by_rate_, by_u_};
+        const SelectiveSums<T> sums{result_.A + state,
+                                    sums_of(input_.B, result_.B + state, B_sums_),
+                                    sums_of(input_.C, result_.C + state, C_sums_)};
         const SelectiveMapRows<T> B = coefficients_.B(p);
         const SelectiveMapRows<T> C = coefficients_.C(p);
-        const Adjoint<packs> adjoint(B, C, coefficients_.rates(p), rows, sums, layout_.modes,
-                                     kept_);
+        const Adjoint adjoint(B, C, coefficients_.rates(p), rows_, sums, layout_.modes, kept_);
         for (std::size_t last = end; last > begin;) {
             std::size_t first = last - 1;
             while (first > begin && !context.resets_at(b, first))
                 --first;
             const bool fresh = context.resets_at(b, first);
-            adjoint.run(first - begin, last - begin, fresh ? nullptr : checkpoint, carry_ + state);
+            adjoint.run(first - begin, last - begin, fresh ? nullptr : checkpoint, carry_ + state,
+                        [&](std::size_t n) SSM_INLINE_LAMBDA {
+                            ahead.ask(n / Maps::group, layout_.modes / Maps::group);
+                        });
             if (fresh)
-                std::fill_n(carry_ + state, packs * layout_.state(), T(0));
+                std::fill_n(carry_ + state, layout_.state(), T(0));
             last = first;
         }
     }
 
-    /// The gradients of u, delta and z, and the sums for D and the bias. Clears the sums of a tile for the next one.
+    /// The sums over channels have all steps of the modes that are in registers together next to each other: these are
+    /// what must stay in the level 1 cache, and steps apart by all modes would share its sets.
+    [[nodiscard]] static SelectiveMapSums<T> sums_of(const SelectiveMap<const Number>& map,
+                                                     T* over_steps, T* over_channels) noexcept {
+        if (map.is_constant())
+            return {over_steps, Layout::vector, 0};
+        return {over_channels, selective_steps * Layout::vector, Maps::group * Layout::vector};
+    }
+
+    /// The gradients of u, delta and z, and the sums for D and the bias.
     void finish(std::size_t p, std::size_t row, std::size_t steps, std::size_t channel,
                 std::size_t channels) noexcept {
         const P per_unit(T(1) / static_cast<T>(Discretization::unit(V{})));
@@ -194,21 +218,18 @@ private:
             T* const bias_sums = result_.delta_bias + p * w + i;
             P D_sum = simd::load_aligned(D_sums);
             P bias_sum = simd::load_aligned(bias_sums);
-            const auto taken = [](T* row_data) {
-                const P value = simd::load_aligned(row_data);
-                simd::store_aligned(row_data, P(T(0)));
-                return value;
-            };
             for (std::size_t t = 0; t < steps; ++t) {
                 const std::size_t at = (row + t) * system_.channels + channel + i;
-                const std::size_t from = i * selective_steps + t * w;
+                const auto kept = [&](SelectiveRow which) SSM_INLINE_LAMBDA {
+                    return simd::load_aligned(rows_ + Adjoint::row(t, which));
+                };
                 const P x = lanes.load(input_.u.data() + at);
-                const P g = simd::load_aligned(dy_ + from);
-                const P by_dt = taken(du_by_dt_ + from);
-                const P by_u = Discretization::has_gain ? taken(by_u_ + from) : by_dt;
-                const P du = simd::fma(simd::load_aligned(dt_ + from), by_dt, skip * g);
-                const P ddelta = simd::fma(taken(by_rate_ + from), per_unit, x * by_u) *
-                                 simd::load_aligned(slope_ + from);
+                const P g = kept(row_dy);
+                const P by_dt = kept(row_du_by_dt);
+                const P by_u = Discretization::has_gain ? kept(row_ddt_by_u) : by_dt;
+                const P du = simd::fma(kept(row_dt), by_dt, skip * g);
+                const P ddelta =
+                    simd::fma(kept(row_ddt_by_rate), per_unit, x * by_u) * kept(row_slope);
                 D_sum = simd::fma(g, x, D_sum);
                 bias_sum += ddelta;
                 if (!gradient_.u.empty())
@@ -216,8 +237,7 @@ private:
                 if (!gradient_.delta.empty())
                     lanes.store(gradient_.delta.data() + at, ddelta);
                 if (!gradient_.z.empty())
-                    lanes.store(gradient_.z.data() + at,
-                                simd::load_aligned(dgate_ + from) * simd::load_aligned(y_ + from));
+                    lanes.store(gradient_.z.data() + at, kept(row_dgate) * kept(row_y));
             }
             simd::store_aligned(D_sums, D_sum);
             simd::store_aligned(bias_sums, bias_sum);
@@ -228,11 +248,14 @@ private:
                       std::size_t steps, T scale, T* rows) noexcept {
         if (map.is_constant())
             return;
+        constexpr std::size_t group = Maps::group * Layout::parts;
         const std::size_t numbers = layout_.modes * Layout::parts;
-        sum_all_lanes(sums, steps * numbers, lane_sums_);
+        sum_all_lanes(sums, selective_steps * numbers, lane_sums_);
         for (std::size_t t = 0; t < steps; ++t)
-            for (std::size_t i = 0; i < numbers; ++i)
-                rows[(begin + t) * layout_.map() + i] = scale * lane_sums_[t * numbers + i];
+            for (std::size_t i = 0; i < numbers; i += group)
+                for (std::size_t k = 0; k < group; ++k)
+                    rows[(begin + t) * layout_.map() + i + k] =
+                        scale * lane_sums_[i * selective_steps + t * group + k];
     }
 
     /// The sum over the lanes of each of `count` vectors.
@@ -262,15 +285,7 @@ private:
     std::size_t count_;
     Coefficients coefficients_;
     T* carry_;
-    T* dt_;
-    T* dtu_;
-    T* dy_;
-    T* y_;
-    T* du_by_dt_;
-    T* by_rate_;
-    T* by_u_;
-    T* slope_;
-    T* dgate_;
+    T* rows_;
     T* kept_;
     T* B_sums_;
     T* C_sums_;

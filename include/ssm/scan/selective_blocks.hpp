@@ -10,7 +10,7 @@
 
 namespace ssm::detail {
 
-/// Tiles of one task: the sums over its channels that dB and dC need are made once for all of them.
+/// Tiles of one task of the backward: the sums over its channels that dB and dC need are made once for all of them.
 inline constexpr std::size_t selective_block = 8;
 
 /// What one task of the backward sums over steps, for each of its vectors of channels; and over its channels, for each
@@ -26,7 +26,7 @@ struct SelectiveResult {
     T* C_rows;      ///< the same of C
 };
 
-/// How the backward is cut: tasks are sequences times blocks of neighbouring tiles of a section.
+/// How a scan is cut: tasks are sequences times blocks of neighbouring tiles of a section.
 template <class Number>
 struct SelectiveBlocks {
     using T = RealOfNumber<Number>;
@@ -36,26 +36,28 @@ struct SelectiveBlocks {
     SelectiveTiles<Number> tiles;
     SelectiveLayout<Number> layout;
     std::size_t length;
+    std::size_t per_block;    ///< tiles
     std::size_t per_section;  ///< blocks
     std::size_t vectors;      ///< of a block
 
     SelectiveBlocks(const SelectiveTiles<Number>& t, const SelectiveLayout<Number>& l,
-                    std::size_t steps)
+                    std::size_t steps, std::size_t most_tiles)
         : tiles(t),
           layout(l),
           length(steps),
-          per_section((t.per_section + selective_block - 1) / selective_block),
-          vectors(packs * std::min(selective_block, t.per_section)) {}
+          per_block(std::clamp<std::size_t>(t.per_section, 1, most_tiles)),
+          per_section((t.per_section + per_block - 1) / per_block),
+          vectors(packs * per_block) {}
 
     [[nodiscard]] std::size_t count() const noexcept { return tiles.sections.count * per_section; }
     [[nodiscard]] std::size_t section(std::size_t block) const noexcept {
         return block / per_section;
     }
     [[nodiscard]] std::size_t first_tile(std::size_t block) const noexcept {
-        return section(block) * tiles.per_section + block % per_section * selective_block;
+        return section(block) * tiles.per_section + block % per_section * per_block;
     }
     [[nodiscard]] std::size_t channels(std::size_t block) const noexcept {
-        const std::size_t before = block % per_section * selective_block * tiles.channels;
+        const std::size_t before = block % per_section * per_block * tiles.channels;
         return std::min(vectors * w, tiles.sections.channels - before);
     }
     /// Numbers of a `SelectiveResult`.

@@ -10,8 +10,9 @@
 #include <ssm/core/padding.hpp>
 #include <ssm/core/parallel.hpp>
 #include <ssm/core/workspace.hpp>
+#include <ssm/scan/selective_blocks.hpp>
 #include <ssm/scan/selective_discretization.hpp>
-#include <ssm/scan/selective_forward_tile.hpp>
+#include <ssm/scan/selective_forward_block.hpp>
 #include <ssm/scan/selective_system.hpp>
 #include <ssm/scan/selective_tile.hpp>
 
@@ -42,30 +43,48 @@ template <class Number>
     return cuts * SelectiveTiles<Number>::packs * layout.state();
 }
 
+/// Tiles of a task of the forward: as many as their rates and states fit into the level 2 cache beside the input, but
+/// two tasks for each of several threads. Channels know nothing of each other, so the results do not depend on it.
+template <class Number>
+[[nodiscard]] std::size_t selective_forward_tiles(const SelectiveLayout<Number>& layout,
+                                                  std::size_t count) noexcept {
+    using T = RealOfNumber<Number>;
+    constexpr std::size_t bytes = 128 << 10;
+    const std::size_t tile = 2 * SelectiveTiles<Number>::packs * layout.state() * sizeof(T);
+    const std::size_t tasks = threads() > 1 ? 2 * threads() : 1;
+    return std::max<std::size_t>(1, std::min(bytes / tile, count / tasks));
+}
+
 template <class Number, class Discretization, class Maps, class T>
 void run_selective_forward(const SelectiveSystem<Number>& system,
                            const SelectiveInput<Number>& input, BatchView<T> y, Number* state,
                            SelectiveCheckpoints<Number>* checkpoints, const Context& context) {
-    using Tile = SelectiveForwardTile<Number, Discretization, Maps>;
+    using Block = SelectiveForwardBlock<Number, Discretization, Maps>;
     const SelectiveLayout<Number> layout(system.modes, Maps::group);
     const SelectiveTiles<Number> tiles(selective_sections(system, input));
+    const SelectiveBlocks<Number> blocks(
+        tiles, layout, y.length(), selective_forward_tiles(layout, y.batch() * tiles.count()));
     const std::size_t kept = selective_tile_checkpoints(layout, y.length());
     if (checkpoints != nullptr)
         checkpoints->states.resize(y.batch() * tiles.count() * kept);
     const Workspace::Frame frame = context.workspace.frame();
-    const std::size_t size = Tile::scratch(layout);
+    const std::size_t size = Block::scratch(blocks);
     const std::span<T> scratch = context.workspace.take<T>(threads() * size);
     parallel_for(
-        y.batch() * tiles.count(),
+        y.batch() * blocks.count(),
         [&](std::size_t task, std::size_t worker) {
-            const std::size_t b = task / tiles.count();
-            Tile tile(system, input, layout, tiles, task % tiles.count(),
+            const std::size_t b = task / blocks.count();
+            const std::size_t block = task % blocks.count();
+            Block run(system, input, y, blocks, block,
                       SelectivePieces<T>(scratch.data() + worker * size));
-            tile.run(b, y, state == nullptr ? nullptr : state + b * system.modes * system.channels,
-                     checkpoints == nullptr ? nullptr : checkpoints->states.data() + task * kept,
-                     context);
+            run.run(b, state == nullptr ? nullptr : state + b * system.modes * system.channels,
+                    checkpoints == nullptr
+                        ? nullptr
+                        : checkpoints->states.data() +
+                              (b * tiles.count() + blocks.first_tile(block)) * kept,
+                    kept, context);
         },
-        selective_cost(layout, y.length(), SelectiveTiles<Number>::channels));
+        selective_cost(layout, y.length(), blocks.vectors * simd::width<T>));
 }
 
 /// Calls `body(maps)` with the fastest kind of maps that fits the input. Only the combination that models use has a
@@ -102,7 +121,7 @@ void check_selective_checkpoints(const char* what, const SelectiveSystem<Number>
 /// Errors    ShapeError for what does not fit together; ValueError for complex logarithms
 /// Cost      modes times (an exponential and 4 fused operations) a number; one pass over memory
 /// Accuracy  5e-7 of the largest output in float; tests/scan/selective.test.cpp
-/// Threads   cut into sequences and tiles of channels; the same bits for any number of threads
+/// Threads   cut into sequences and blocks of channels; the same bits for any number of threads
 /// Source    Gu and Dao 2023
 template <class Discretization = SimplifiedZoh, class Number, class T>
 void selective_forward(const SelectiveSystem<Number>& system, const SelectiveInput<Number>& input,

@@ -84,7 +84,7 @@ void selective_step(const SelectiveSystem<Number>& system, const SelectiveInput<
                                                : detail::gather(data + b * stride + channel, lanes);
                     };
                     const P u = row(input.u.data(), system.channels);
-                    const P dt = timestep(row(input.delta.data(), system.channels),
+                    const P dt = timestep(row(input.delta.data(), system.channels) +
                                           row(system.delta_bias, 0));
                     const P sum = detail::selective_step_vector<Number, Discretization>(
                         system, input, sections, b, section, channel, lanes, dt, u,

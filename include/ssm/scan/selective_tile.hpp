@@ -143,15 +143,40 @@ struct SelectiveTiles {
     }
 };
 
-/// dt_t of delta_t.
+/// dt_t of x = delta_t + delta_bias and of e = e^-|x|.
 template <class T>
 struct SelectiveTimestep {
+    using P = simd::Pack<T>;
     bool softplus;
 
-    [[nodiscard]] SSM_INLINE simd::Pack<T> operator()(simd::Pack<T> delta,
-                                                      simd::Pack<T> shift) const noexcept {
-        return softplus ? simd::softplus(delta + shift) : delta + shift;
+    [[nodiscard]] SSM_INLINE P operator()(P x) const noexcept {
+        return softplus ? simd::softplus(x) : x;
     }
+    [[nodiscard]] SSM_INLINE P operator()(P x, P e) const noexcept {
+        return softplus ? simd::softplus(x, e) : x;
+    }
+    [[nodiscard]] SSM_INLINE P derivative(P x, P e) const noexcept {
+        return softplus ? simd::select(x > P(T(20)), P(T(1)), simd::sigmoid(x, e)) : P(T(1));
+    }
+};
+
+/// The gate z sigmoid(z) of z and of e = e^-|z|, as `math::Silu`.
+template <class T>
+class SelectiveGate {
+    using P = simd::Pack<T>;
+
+public:
+    SSM_INLINE SelectiveGate(P z, P e) noexcept
+        : z_(simd::max(P(T(-800)), z)), sigmoid_(simd::sigmoid(z, e)) {}
+
+    [[nodiscard]] SSM_INLINE P value() const noexcept { return z_ * sigmoid_; }
+    [[nodiscard]] SSM_INLINE P derivative() const noexcept {
+        return simd::fma(sigmoid_ * simd::min(P(T(800)), z_), P(T(1)) - sigmoid_, sigmoid_);
+    }
+
+private:
+    P z_;  ///< not so low that its product with zero is none
+    P sigmoid_;
 };
 
 }  // namespace ssm::detail

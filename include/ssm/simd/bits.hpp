@@ -101,6 +101,19 @@ SSM_INLINE Pack<T> exp2_whole(Pack<T> n) noexcept {
     return from_bits<T>(shift_left<F::mantissa>(bits(n + (F::shifter + T(F::bias)))));
 }
 
+#if defined(__AVX512DQ__)
+/// x - floor(x), 0 for infinite x: in one operation, of which `scale` takes the rest.
+template <class T>
+SSM_INLINE Pack<T> fraction(Pack<T> x) noexcept {
+    constexpr int down = 0x01;  // rounding
+    constexpr int quiet = 0x08;
+    if constexpr (std::is_same_v<T, float>)
+        return Pack<T>::of(_mm512_reduce_ps(x.raw, down | quiet));
+    else
+        return Pack<T>::of(_mm512_reduce_pd(x.raw, down | quiet));
+}
+#endif
+
 /// x 2^n for whole n, exact but for one rounding where the result is subnormal; overflows to
 /// infinity. |n| may be up to twice the largest exponent.
 template <class T>
@@ -113,6 +126,19 @@ SSM_INLINE Pack<T> scale(Pack<T> x, Same<T> n) noexcept {
 #else
     const Pack<T> half = round(n * T(0.5));
     return x * exp2_whole(half) * exp2_whole(n - half);
+#endif
+}
+
+/// The same for n from minus one and a half times the largest exponent to 0.
+template <class T>
+SSM_INLINE Pack<T> scale_down(Pack<T> x, Same<T> n) noexcept {
+#if defined(__AVX512F__)
+    return scale(x, n);
+#else
+    // 2^n may be subnormal: the first product is with one that is not.
+    constexpr int lift = (Format<T>::bias + 1) / 2;
+    constexpr T lower = std::bit_cast<T>(BitsOf<T>(Format<T>::bias - lift) << Format<T>::mantissa);
+    return x * exp2_whole(n + T(lift)) * lower;
 #endif
 }
 

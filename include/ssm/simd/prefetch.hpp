@@ -14,6 +14,15 @@ SSM_INLINE void prefetch(const void* p) noexcept {
 #endif
 }
 
+/// The line of `p` will be used after so much else that it belongs into the level 2 cache.
+SSM_INLINE void prefetch_later(const void* p) noexcept {
+#if defined(__GNUC__) || defined(__clang__)
+    __builtin_prefetch(p, 0, 2);
+#else
+    static_cast<void>(p);
+#endif
+}
+
 /// The line of `p` will be written.
 SSM_INLINE void prefetch_for_write(const void* p) noexcept {
 #if defined(__GNUC__) || defined(__clang__)
