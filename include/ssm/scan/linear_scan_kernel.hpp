@@ -275,7 +275,7 @@ void scan_last_state(ScanRows<T> rows, std::size_t steps, std::size_t columns, T
 
 /// Visits the same columns against the direction of the scan, rows in the order of that visit: the adjoint
 /// g[t] = d[t] + conj(a[t+1]) g[t+1]. `g.x` holds d before and g after; `x` is the state before each visited
-/// step, `before_last` stands for that of the last visited one (null: zero). `carry` holds conj(a) g of the step
+/// step, `before_last` stands for that of the last visited one. `carry` holds conj(a) g of the step
 /// that was visited before, and of the last one after. What the steps say about their coefficients is added to
 /// `sums` (fixed) or written to `slopes`, which moves with g.
 template <class Form, bool fixed, std::size_t packs, class Last, class T, class Arch = simd::Arch>
@@ -310,9 +310,7 @@ SSM_INLINE void scan_adjoint_pack_group(ScanRows<T> g, const T* x, const T* befo
             if constexpr (!fixed)
                 a[p] = load_number<Form>(lanes, g.a + p * width, g.part);
             const Number slope =
-                before == nullptr
-                    ? zero
-                    : Form::slope(load_number<Form>(lanes, before + p * width, g.part), now[p]);
+                Form::slope(load_number<Form>(lanes, before + p * width, g.part), now[p]);
             if constexpr (fixed)
                 sum[p] += slope;
             else
