@@ -38,7 +38,8 @@ SSM_INLINE void store_number(const Lanes& lanes, T* p, std::size_t part, Number 
 }
 
 /// Asks for the columns of pack `p` of a group in a row that comes later, once a cache line. A group waits for its own
-/// chains of operations and so does not run far enough ahead for rows that come from the third-level cache.
+/// chains of operations and so does not run far enough ahead for rows that come from the third-level cache. Where
+/// coefficients are read too, there is too little to gain.
 template <class Form, std::size_t packs, class Index, class T>
 SSM_INLINE void prefetch_row(Index p, const T* x, std::ptrdiff_t step, std::size_t part) noexcept {
     constexpr std::size_t line = 64;
@@ -166,16 +167,14 @@ SSM_INLINE void scan_pack_group(ScanRows<T> rows, std::size_t steps, T* state,
     });
     const auto advance = [&](auto count) SSM_INLINE_LAMBDA {
         group.template each<packs>([&](auto p, auto i, const auto& lanes) SSM_INLINE_LAMBDA {
-            if constexpr (!fixed) {
-                const T* const coefficients = rows.a + i * group.a;
-                prefetch_row<Form, packs>(p, coefficients, rows.a_step, rows.part);
-                a[p][0] = load_number<Form>(lanes, coefficients, rows.part);
-            }
+            if constexpr (!fixed)
+                a[p][0] = load_number<Form>(lanes, rows.a + i * group.a, rows.part);
             const Number before = s[p];
             Number v;
             simd::unroll<count()>([&](auto k) SSM_INLINE_LAMBDA {
                 T* const x = rows.x + static_cast<std::ptrdiff_t>(k()) * rows.x_step + i * group.x;
-                prefetch_row<Form, packs>(p, x, rows.x_step, rows.part);
+                if constexpr (fixed)
+                    prefetch_row<Form, packs>(p, x, rows.x_step, rows.part);
                 const Number b = load_number<Form>(lanes, x, rows.part);
                 v = k == 0 ? b : Form::advance(a[p][0], v, b);
                 s[p] = Form::advance(a[p][k], before, v);
