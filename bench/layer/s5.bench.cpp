@@ -122,6 +122,21 @@ void training(benchmark::State& state) {
     report(state, problem, 3.0);
 }
 
+/// The second half of that: it takes four products where a forward takes two.
+template <class L>
+void backward(benchmark::State& state) {
+    Problem<L> problem(state);
+    typename L::Cache cache;
+    L gradient = zeros_like(problem.layer);
+    Batch<float> du(problem.u.shape());
+    problem.layer.forward(problem.u, problem.y, cache, problem.workspace);
+    for (auto _ : state) {
+        problem.layer.backward(problem.u, problem.u, du, cache, gradient, problem.workspace);
+        benchmark::ClobberMemory();
+    }
+    report(state, problem, 2.0);
+}
+
 void step(benchmark::State& state) {
     set_threads(1);
     const std::size_t H = size(state, 0);
@@ -148,6 +163,7 @@ void sizes(benchmark::internal::Benchmark* bench) {
 BENCHMARK(forward<S5<float>>)->Apply(sizes);
 BENCHMARK(forward<S5<float, Zoh, Bidirectional>>)->Apply(sizes);
 BENCHMARK(training<S5<float>>)->Apply(sizes);
+BENCHMARK(backward<S5<float>>)->Apply(sizes);
 BENCHMARK(forward_irregular)->Apply(sizes);
 BENCHMARK(step)
     ->ArgNames({"H", "P"})

@@ -181,49 +181,71 @@ TEST_CASE("a linear scan and its adjoint are what they should be") {
     check_shapes<ComplexIncrements>();
 }
 
-TEST_CASE("a long sequence is cut over time, with the same bits for any number of threads") {
+TEST_CASE(
+    "a scan that is cut over time is the uncut one, with the same bits for any number of threads") {
     using Form = ComplexIncrements;
     Workspace workspace;
     const std::size_t length = 4 * ssm::detail::scan_chunk + 77;
-    const Problem<Form> problem(1, length, 3, 0.0);
     const std::size_t before = threads();
-    for (const TimeDirection direction : {TimeDirection::forward, TimeDirection::backward}) {
-        std::vector<Batch<double>> fixed, varying;
-        std::vector<std::vector<double>> states;
-        for (const std::size_t count : {1U, 2U, 7U}) {
-            set_threads(count);
-            fixed.push_back(problem.b);
-            states.push_back(problem.state);
-            const std::span<const double> a(problem.a.data(), 6);
-            linear_scan<Form>(a, fixed.back().view(), states.back(), workspace, direction);
-            varying.push_back(problem.b);
-            states.push_back(problem.state);
-            linear_scan<Form>(problem.a.view(), varying.back().view(), states.back(), workspace,
-                              direction);
-        }
-        set_threads(before);
-        CHECK(fixed[0] == fixed[1]);
-        CHECK(fixed[0] == fixed[2]);
-        CHECK(varying[0] == varying[1]);
-        CHECK(varying[0] == varying[2]);
-        // from any part of the sequence it is the uncut recurrence; 1e-12: rounding of numbers of size 5
-        const bool onward = direction == TimeDirection::forward;
-        for (std::size_t i = 0; i < 3; ++i) {
-            double error = 0.0;
-            const Column<Form> one(problem, problem.b, 0, i, length, true, direction);
-            const Column<Form> other(problem, problem.b, 0, i, length, false, direction);
-            const std::vector<bool> none(length);
-            const auto x = ssm_test::linear_scan_reference(one.a, one.b, none, one.state);
-            const auto z = ssm_test::linear_scan_reference(other.a, other.b, none, other.state);
-            for (std::size_t n = 0; n < length; ++n) {
-                const std::size_t t = onward ? n : length - 1 - n;
-                error = std::max(error, std::abs(problem.at(fixed[0], 0, t, i) - x[n]));
-                error = std::max(error, std::abs(problem.at(varying[0], 0, t, i) - z[n]));
+    // three columns run as chunks side by side, 40 do not
+    for (const std::size_t columns : {3U, 40U})
+        for (const TimeDirection direction : {TimeDirection::forward, TimeDirection::backward}) {
+            const Problem<Form> problem(1, length, columns, 0.0);
+            const auto cut = [&](auto fixed, Batch<double>& x, std::vector<double>& state) {
+                const ssm::detail::Scan<Form, double> scan{
+                    problem.a.data(), fixed ? 0 : x.channels(), x.view(), state.data(), direction};
+                const Workspace::Frame frame = workspace.frame();
+                ssm::detail::ScanInChunks<Form, fixed(), double>(scan, state.data(), workspace)
+                    .run();
+            };
+            for (const bool fixed : {true, false}) {
+                std::vector<Batch<double>> x;
+                std::vector<std::vector<double>> states;
+                for (const std::size_t count : {1U, 2U, 7U}) {
+                    set_threads(count);
+                    x.push_back(problem.b);
+                    states.push_back(problem.state);
+                    if (fixed)
+                        cut(std::true_type{}, x.back(), states.back());
+                    else
+                        cut(std::false_type{}, x.back(), states.back());
+                }
+                set_threads(before);
+                CHECK(x[0] == x[1]);
+                CHECK(x[0] == x[2]);
+                // from any part of the sequence it is the uncut recurrence; 1e-12: rounding of numbers of size 5
+                const bool onward = direction == TimeDirection::forward;
+                const std::vector<bool> none(length);
+                double error = 0.0;
+                for (std::size_t i = 0; i < columns; i += 13) {
+                    const Column<Form> one(problem, problem.b, 0, i, length, fixed, direction);
+                    const auto z = ssm_test::linear_scan_reference(one.a, one.b, none, one.state);
+                    for (std::size_t n = 0; n < length; ++n) {
+                        const std::size_t t = onward ? n : length - 1 - n;
+                        error = std::max(error, std::abs(problem.at(x[0], 0, t, i) - z[n]));
+                    }
+                    error = std::max(error, std::abs(problem.at(states[0], 0, i) - z.back()));
+                }
+                CHECK(error < 1e-12);
             }
-            error = std::max(error, std::abs(problem.at(states[0], 0, i) - x.back()));
-            error = std::max(error, std::abs(problem.at(states[1], 0, i) - z.back()));
-            CHECK(error < 1e-12);
         }
+}
+
+TEST_CASE("a very long sequence is cut, a shorter one is not") {
+    Workspace workspace;
+    for (const std::size_t length : {40'000U, 1U << 20U}) {
+        Batch<float> x(1, length, 4);
+        x.fill(1.0F);
+        const std::vector<float> a(4, 0.5F);
+        std::vector<float> state(4);
+        CHECK(ssm::detail::is_cut(ssm::detail::Scan<RealFactors, float>{
+                  a.data(), 0, x.view(), state.data(), TimeDirection::forward}) ==
+              (length == 1U << 20U));
+        linear_scan<RealFactors>(a, x.view(), state, workspace);
+        // 1 + 1/2 + 1/4 + ...
+        CHECK(x(0, 2, 1) == 1.75F);
+        CHECK(x(0, length / 2, 3) == 2.0F);
+        CHECK(state == std::vector<float>(4, 2.0F));
     }
 }
 

@@ -51,17 +51,51 @@ SSM_INLINE void row_times_vectors(const Stored* w, std::size_t k, const T* x,
     });
 }
 
+/// Lanes of the sums of neighbouring rows of W times one vector, which is read once for all of them.
+template <std::size_t rows, class T, class Stored>
+SSM_INLINE void rows_times_vector(const Stored* W, std::size_t k, const T* x,
+                                  simd::Pack<T> (&sums)[rows]) noexcept {
+    constexpr std::size_t width = simd::width<T>;
+    constexpr std::size_t chains = 2;  // of each row
+    simd::Pack<T> parts[chains][rows];
+    for (auto& chain : parts)
+        for (simd::Pack<T>& part : chain)
+            part = simd::Pack<T>(T(0));
+    const auto add = [&](auto chain, std::size_t i) SSM_INLINE_LAMBDA {
+        const simd::Pack<T> factor = simd::load(x + i);
+        simd::unroll<rows>([&](auto r) SSM_INLINE_LAMBDA {
+            parts[chain][r] = simd::fma(simd::load_as<T>(W + r * k + i), factor, parts[chain][r]);
+        });
+    };
+    std::size_t i = 0;
+    for (; i + chains * width <= k; i += chains * width)
+        simd::unroll<chains>([&](auto chain) SSM_INLINE_LAMBDA { add(chain, i + chain * width); });
+    for (; i + width <= k; i += width)
+        add(std::integral_constant<std::size_t, 0>{}, i);
+    simd::unroll<rows>([&](auto r) SSM_INLINE_LAMBDA { sums[r] = parts[0][r] + parts[1][r]; });
+    if (const std::size_t rest = k - i; rest > 0) {
+        const simd::Pack<T> factor = simd::load_partial(x + i, rest);
+        simd::unroll<rows>([&](auto r) SSM_INLINE_LAMBDA {
+            sums[r] = simd::fma(simd::load_as<T>(W + r * k + i, rest), factor, sums[r]);
+        });
+    }
+}
+
 /// y of 4 neighbouring rows or of 1, and of 4 vectors or 1. W is read in the order in which it lies in memory, one row
-/// after the other: processors fetch one stream ahead better than four.
+/// after the other: processors fetch one stream ahead better than four. Four short rows are one stream.
 template <std::size_t rows, std::size_t vectors, class T, class Stored>
 SSM_INLINE void few_rows(const Stored* W, std::size_t n, std::size_t k, const T* x, const T* d,
                          T* y) noexcept {
+    constexpr std::size_t short_bytes = 1024;
     simd::Pack<T> sums[vectors][rows];
-    for (std::size_t r = 0; r < rows; ++r) {  // not unrolled: a row is long, and so is the code for it
-        simd::Pack<T> of_row[vectors];
-        row_times_vectors<vectors>(W + r * k, k, x, of_row);
-        simd::unroll<vectors>([&](auto v) SSM_INLINE_LAMBDA { sums[v][r] = of_row[v]; });
-    }
+    if (vectors == 1 && rows > 1 && k * sizeof(Stored) <= short_bytes)
+        rows_times_vector<rows>(W, k, x, sums[0]);
+    else
+        for (std::size_t r = 0; r < rows; ++r) {  // not unrolled: the code of a row is long
+            simd::Pack<T> of_row[vectors];
+            row_times_vectors<vectors>(W + r * k, k, x, of_row);
+            simd::unroll<vectors>([&](auto v) SSM_INLINE_LAMBDA { sums[v][r] = of_row[v]; });
+        }
     for (std::size_t v = 0; v < vectors; ++v) {
         T* const to = y + v * n;
         if constexpr (rows == 4)

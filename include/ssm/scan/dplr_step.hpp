@@ -107,17 +107,12 @@ private:
                 [&](std::size_t i)
                     SSM_INLINE_LAMBDA { return product(bank_.q(first + i, r), first + i); },
                 w[r]);
-        for (std::size_t i = 0; i < count; ++i) {
-            T feedback[most];
-            for (std::size_t r = 0; r < terms(); ++r)
-                feedback[r] = w[r][i];
-            advance(first + i, feedback);
-        }
         for (std::size_t head = 0; head < shape_.heads; ++head) {
             T* const out = y_ + head * shape_.channels + first;
             reduce<count>(
                 [&](std::size_t i) SSM_INLINE_LAMBDA {
-                    return product(bank_.readout(first + i, head), first + i);
+                    const std::size_t h = first + i;
+                    return head == 0 ? advance<count>(h, w, i) : product(bank_.readout(h, head), h);
                 },
                 out);
             if (skip_ != nullptr)
@@ -143,32 +138,50 @@ private:
     [[nodiscard]] SSM_INLINE T* state(std::size_t h) const noexcept {
         return state_ + 2 * h * bank_.stride();
     }
-    [[nodiscard]] SSM_INLINE Number load(const T* from) const noexcept {
-        return load_complex(from, bank_.stride());
-    }
+
+    // The loops below know all they need from local variables: members would be read again after every store.
 
     /// Re(factor x) of channel `h`, still to be summed over the lanes.
     [[nodiscard]] SSM_INLINE Pack product(const T* factor, std::size_t h) const noexcept {
+        const std::size_t modes = shape_.modes;
+        const std::size_t stride = bank_.stride();
+        const T* const x = state(h);
         Pack sum(T(0));
-        for (std::size_t n = 0; n < shape_.modes; n += width)
-            sum = simd::real_fma(load(factor + n), load(state(h) + n), sum);
+        for (std::size_t n = 0; n < modes; n += width)
+            sum =
+                simd::real_fma(load_complex(factor + n, stride), load_complex(x + n, stride), sum);
         return sum;
     }
 
-    SSM_INLINE void advance(std::size_t h, const T (&w)[most]) const noexcept {
+    /// Advances channel `h`, whose feedbacks are w[r][i], and returns Re(c x) of head 0, still to be summed over the lanes.
+    template <std::size_t count>
+    [[nodiscard]] SSM_INLINE Pack advance(std::size_t h, const T (&w)[most][count],
+                                          std::size_t i) const noexcept {
+        const std::size_t modes = shape_.modes;
+        const std::size_t stride = bank_.stride();
+        const std::size_t ranks = terms();
+        const T* const pole = bank_.pole(h);
+        const T* const input = bank_.input(h);
+        const T* const p = bank_.p(h, 0);
+        const T* const readout = bank_.readout(h, 0);
+        T* const at = state(h);
         const Pack u(u_[h]);
-        for (std::size_t n = 0; n < shape_.modes; n += width) {
-            T* const at = state(h) + n;
-            const Number x = load(at);
-            Number change = simd::fma(load(bank_.input(h) + n), u, load(bank_.pole(h) + n) * x);
-            for (std::size_t r = 0; r < terms(); ++r) {
-                const Number p = load(bank_.p(h, r) + n);
-                change.re = simd::fnma(p.re, Pack(w[r]), change.re);
-                change.im = simd::fnma(p.im, Pack(w[r]), change.im);
+        Pack sum(T(0));
+        for (std::size_t n = 0; n < modes; n += width) {
+            Number x = load_complex(at + n, stride);
+            Number change =
+                simd::fma(load_complex(input + n, stride), u, load_complex(pole + n, stride) * x);
+            for (std::size_t r = 0; r < ranks; ++r) {
+                const Number correction = load_complex(p + 4 * r * stride + n, stride);
+                change.re = simd::fnma(correction.re, Pack(w[r][i]), change.re);
+                change.im = simd::fnma(correction.im, Pack(w[r][i]), change.im);
             }
-            simd::store_aligned(at, x.re + change.re);
-            simd::store_aligned(at + bank_.stride(), x.im + change.im);
+            x += change;
+            simd::store_aligned(at + n, x.re);
+            simd::store_aligned(at + stride + n, x.im);
+            sum = simd::real_fma(load_complex(readout + n, stride), x, sum);
         }
+        return sum;
     }
 
     const DplrStepBank<T>& bank_;

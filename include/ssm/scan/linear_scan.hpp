@@ -78,7 +78,7 @@ void run_scan(const Scan<Form, T>& scan, const Context& context) {
                           ? context.workspace.template take_zero<T>(x.batch() * x.channels()).data()
                           : scan.state;
     const bool plain = context.resets.data() == nullptr && context.lengths.empty();
-    if (plain && x.length() >= 4 * scan_chunk && x.batch() * scan.column_tasks() < scan_tasks)
+    if (plain && is_cut(scan))
         ScanInChunks<Form, fixed, T>(scan, states, context.workspace).run();
     else
         scan_whole<Form, fixed>(scan, states, context);
@@ -103,8 +103,9 @@ void check_scan_state(std::span<T> state, const Shape& shape) {
 /// Resets    at a reset, or backward in time behind one, the recurrence begins anew. A sequence's state stops at
 ///           its valid length; rows behind it are zero
 /// Errors    ShapeError for arguments that do not fit
-/// Cost      1 (real) or 4 (complex) multiply-adds for each column and step, one pass over memory; a few long
-///           sequences are cut over time, which takes another pass to find the states at the cuts
+/// Cost      1 (real) or 4 (complex) multiply-adds for each column and step, nearly twice as many where few columns
+///           take several steps at once; one pass over memory. A few very long sequences are cut over time, which
+///           takes another pass to find the states at the cuts
 /// Accuracy  one rounding of the state a step
 /// Threads   the same bits for any number of threads
 template <LinearScanForm Form, class T>

@@ -53,8 +53,7 @@ void adjoint_stretch(const Scan<Form, T>& g, const ScanAdjoint<T>& with, std::si
                 const T* const x = with.x + here + rows.x_step;
                 const bool is_last = t + count == steps;
                 const T* const x_before =
-                    !is_last ? x + static_cast<std::ptrdiff_t>(count - 1) * rows.x_step
-                             : (before == nullptr ? nullptr : before + c);
+                    is_last ? before + c : x + static_cast<std::ptrdiff_t>(count - 1) * rows.x_step;
                 scan_adjoint_pack_group<Form, fixed, packs()>(
                     at, x, x_before, count, carry + c, tile_sums + c,
                     fixed ? nullptr : with.slopes + here, last);
@@ -72,10 +71,12 @@ void run_scan_adjoint(const Scan<Form, T>& g, const ScanAdjoint<T>& with, const 
     const std::size_t width = g.width();
     const std::size_t tasks = g.column_tasks();
     const Workspace::Frame frame = context.workspace.frame();
-    const std::span<T> carries = context.workspace.template take_zero<T>(2 * g.x.batch() * width);
-    T* const sums = carries.data() + g.x.batch() * width;
+    const std::size_t states = g.x.batch() * width;
+    const std::span<T> carries = context.workspace.template take_zero<T>(2 * states + width);
+    T* const sums = carries.data() + states;
+    const T* const rest = sums + states;
     if (with.d_initial != nullptr)
-        std::fill_n(with.d_initial, g.x.batch() * width, T(0));
+        std::fill_n(with.d_initial, states, T(0));
     parallel_for(
         g.x.batch() * tasks,
         [&](std::size_t task, std::size_t) {
@@ -90,7 +91,7 @@ void run_scan_adjoint(const Scan<Form, T>& g, const ScanAdjoint<T>& with, const 
                     const bool enters = !fresh && with.initial != nullptr;
                     clear_columns(carry, g.columns(), Form::parts, columns);
                     adjoint_stretch<Form, fixed>(g, with, b, begin, end, i, columns,
-                                                 enters ? with.initial + b * width + i : nullptr,
+                                                 (enters ? with.initial + b * width : rest) + i,
                                                  carry, sums + b * width + i);
                     if (!fresh && with.d_initial != nullptr)
                         for (std::size_t p = 0; p < Form::parts; ++p)

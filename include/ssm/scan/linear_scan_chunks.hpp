@@ -18,6 +18,16 @@ namespace ssm::detail {
 inline constexpr std::size_t scan_chunk = 8192;
 /// Tasks that are enough without cutting over time.
 inline constexpr std::size_t scan_tasks = 16;
+/// Numbers that are worth a cut: about a millisecond. One thread takes half as long again for a scan that is cut, and
+/// threads are not worth waking for less.
+inline constexpr std::size_t scan_cut_numbers = std::size_t(1) << 22U;
+
+/// Whether a scan without resets is cut over time.
+template <class Form, class T>
+[[nodiscard]] bool is_cut(const Scan<Form, T>& scan) noexcept {
+    return scan.x.size() >= scan_cut_numbers && scan.x.length() >= 4 * scan_chunk &&
+           scan.x.batch() * scan.column_tasks() < scan_tasks;
+}
 
 /// Long sequences in chunks: what each chunk does to a state, states at the chunks' beginnings, then all chunks. The cut
 /// depends on the shape alone. Both passes go over a few chunks before the next ones, so that the second finds its rows

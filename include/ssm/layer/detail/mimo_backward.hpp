@@ -17,8 +17,19 @@
 #include <ssm/layer/mimo_system.hpp>
 #include <ssm/math/product.hpp>
 #include <ssm/scan/linear_scan_adjoint.hpp>
+#include <ssm/simd/pack.hpp>
+#include <ssm/simd/partial.hpp>
 
 namespace ssm::detail {
+
+/// sums += u o dy
+template <class T, class Arch = simd::Arch>
+void add_products(const T* u, const T* dy, std::size_t size, T* sums) noexcept {
+    simd::for_each_pack<T>(size, [&](auto lanes, std::size_t i) SSM_INLINE_LAMBDA {
+        lanes.store(sums + i,
+                    simd::fma(lanes.load(u + i), lanes.load(dy + i), lanes.load(sums + i)));
+    });
+}
 
 /// Adjoint of a training pass of a `Mimo`, of which `Cache` has system, states and coefficients. Adds to `gradient`.
 template <class Layer>
@@ -58,8 +69,8 @@ private:
         const std::size_t H = u.channels();
         sum_over_rows<T>(u.shape().rows(), H, context_.workspace, gradient_.D.data(),
                          [&](std::size_t begin, std::size_t end, T* sums, std::size_t) {
-                             for (std::size_t i = begin * H; i < end * H; ++i)
-                                 sums[i % H] += u.data()[i] * dy.data()[i];
+                             for (std::size_t r = begin; r < end; ++r)
+                                 add_products<T>(u.data() + r * H, dy.data() + r * H, H, sums);
                          });
     }
 
