@@ -52,10 +52,12 @@ public:
     [[nodiscard]] double fill(const double* y) noexcept {
         Pack nearest(1e300);
         double* to = loewner_;
-        for (std::size_t row = 0; row < blocks_; ++row)
-            for (std::size_t column = row; column < blocks_; ++column)
-                for (std::size_t i = 0; i < lanes; ++i, to += 4 * lanes)
-                    fill_row(row * lanes + i, column * lanes, y, to, nearest);
+        for (std::size_t i = 0; i < blocks_ * lanes; i += lanes)
+            for (std::size_t j = i; j < blocks_ * lanes; j += lanes, to += block_size)
+                if (i != j && j + lanes <= channel_.modes)
+                    fill_block<true>(i, j, y, to, nearest);
+                else
+                    fill_block<false>(i, j, y, to, nearest);
         nearest_ = std::sqrt(-simd::reduce_max(-nearest));
         const double* const v = channel_.v;
         for (std::size_t n = 0; n < 2 * stride_; n += lanes)
@@ -134,30 +136,40 @@ public:
     }
 
 private:
-    /// Of mode `i` and those from `n` on.
-    SSM_INLINE void fill_row(std::size_t i, std::size_t n, const double* y, double* to,
-                             Pack& nearest) const noexcept {
+    /// Of modes from `i` on and from `j` on, `apart` if all of them are modes and none the same.
+    template <bool apart>
+    void fill_block(std::size_t i, std::size_t j, const double* y, double* to,
+                    Pack& nearest) const noexcept {
         const double* const z = channel_.z;
-        const Pack z_re(z[i]), z_im(z[i + stride_]), y_re(y[i]), y_im(y[i + stride_]);
-        const Pack j = simd::iota<double>() + Pack(static_cast<double>(n));
-        const auto is_self = j == Pack(static_cast<double>(i));
-        const auto is_padding =
-            simd::max(j, static_cast<double>(i)) >= Pack(static_cast<double>(channel_.modes));
-        const ModePack zj = load_modes(z + n, stride_), yj = load_modes(y + n, stride_);
-        const ModePack dz{z_re - zj.re, z_im - zj.im}, dz_partner{dz.re, -(z_im + zj.im)};
-        const ModePack dy{y_re - yj.re, y_im - yj.im}, dy_partner{dy.re, -(y_im + yj.im)};
-        const Pack far = simd::select(is_self || is_padding, Pack(1.0), simd::norm(dz));
-        const Pack far_partner = simd::select(is_padding, Pack(1.0), simd::norm(dz_partner));
-        nearest = simd::min(nearest, simd::min(far, far_partner));
-        const Pack both =
-            simd::select(is_padding, Pack(0.0), simd::detail::reciprocal(far * far_partner));
-        const Pack scale = simd::select(is_self, Pack(0.0), both * far_partner);
-        const ModePack L = simd::conj_mul(dz, dy) * scale;
-        const ModePack P = simd::conj_mul(dz_partner, dy_partner) * (both * far);
-        simd::store_aligned(to, L.re + P.re);
-        simd::store_aligned(to + lanes, L.im + P.im);
-        simd::store_aligned(to + 2 * lanes, P.im - L.im);
-        simd::store_aligned(to + 3 * lanes, L.re - P.re);
+        const std::size_t stride = stride_, modes = channel_.modes;
+        const ModePack zj = load_modes(z + j, stride), yj = load_modes(y + j, stride);
+        const Pack index = simd::iota<double>() + Pack(static_cast<double>(j));
+        for (const std::size_t end = i + lanes; i < end; ++i, to += 4 * lanes) {
+            const Pack z_im(z[i + stride]), y_im(y[i + stride]);
+            const ModePack dz{Pack(z[i]) - zj.re, z_im - zj.im}, dz_partner{dz.re, -(z_im + zj.im)};
+            const ModePack dy{Pack(y[i]) - yj.re, y_im - yj.im}, dy_partner{dy.re, -(y_im + yj.im)};
+            Pack far = simd::norm(dz), far_partner = simd::norm(dz_partner);
+            const auto is_self = index == Pack(static_cast<double>(i));
+            const auto is_padding =
+                simd::max(index, static_cast<double>(i)) >= Pack(static_cast<double>(modes));
+            if constexpr (!apart) {
+                far = simd::select(is_self || is_padding, Pack(1.0), far);
+                far_partner = simd::select(is_padding, Pack(1.0), far_partner);
+            }
+            nearest = simd::min(nearest, simd::min(far, far_partner));
+            const Pack both = simd::detail::reciprocal(far * far_partner);
+            Pack scale = both * far_partner, scale_partner = both * far;
+            if constexpr (!apart) {
+                scale = simd::select(is_self || is_padding, Pack(0.0), scale);
+                scale_partner = simd::select(is_padding, Pack(0.0), scale_partner);
+            }
+            const ModePack L = simd::conj_mul(dz, dy) * scale;
+            const ModePack P = simd::conj_mul(dz_partner, dy_partner) * scale_partner;
+            simd::store_aligned(to, L.re + P.re);
+            simd::store_aligned(to + lanes, L.im + P.im);
+            simd::store_aligned(to + 2 * lanes, P.im - L.im);
+            simd::store_aligned(to + 3 * lanes, L.re - P.re);
+        }
     }
 
     /// Adds a block's products with r to S of its columns.
