@@ -22,10 +22,12 @@
 namespace ssm::detail {
 
 /// How the taps of a kernel are cut: into rows of so many steps, whole packs of T. A step costs some n for its column, a
-/// row some n^2: both together the least.
+/// row `row_cost` n^2 as much: both together the least.
 template <class T>
-[[nodiscard]] std::size_t krylov_steps(const DplrShape& shape, std::size_t count) noexcept {
-    const double best = std::sqrt(0.27 * static_cast<double>(count * shape.heads * shape.modes));
+[[nodiscard]] std::size_t krylov_steps(const DplrShape& shape, std::size_t count,
+                                       double row_cost) noexcept {
+    const double best =
+        std::sqrt(row_cost * static_cast<double>(count * shape.heads * shape.modes));
     const auto power = std::bit_floor(static_cast<std::size_t>(1.41 * best) + 1);
     const std::size_t two_levels = std::clamp<std::size_t>(power, 64, 512);
     if (count > 3 * two_levels)
@@ -62,13 +64,14 @@ class KrylovTaps {
     using Product = TapProduct<T, Arch>;
     static constexpr std::size_t lanes = simd::width<double>;
     static constexpr std::size_t pack = simd::width<T>;
+    static constexpr double row_cost = 0.27;  ///< see `krylov_steps`; measured
 
 public:
     KrylovTaps(const DplrShape& shape, std::size_t count, Workspace& workspace)
         : channel_(shape.modes, workspace),
           size_(channel_.size()),
           count_(count),
-          steps_(krylov_steps<T>(shape, count)),
+          steps_(krylov_steps<T>(shape, count, row_cost)),
           group_(std::min(Product::most_columns,
                           (count + pack * steps_ - 1) / (pack * steps_) * pack)),
           product_(size_, group_),

@@ -27,6 +27,8 @@ template <class T, class Arch = simd::Arch>
 class KrylovTapsAdjoint {
     using Product = TapProduct<T, Arch>;
     static constexpr std::size_t lanes = simd::width<double>;
+    /// See `krylov_steps`. Measured; of what is as fast the one with smaller tables, as there are many of them.
+    static constexpr double row_cost = 0.14;
 
 public:
     KrylovTapsAdjoint(const DplrShape& shape, std::size_t count, Workspace& workspace)
@@ -34,7 +36,7 @@ public:
           of_channel_(shape.modes, workspace),
           size_(channel_.size()),
           count_(count),
-          steps_(krylov_steps<T>(shape, count)),
+          steps_(krylov_steps<T>(shape, count, row_cost)),
           rows_((count + steps_ - 1) / steps_),
           power_(channel_, of_channel_, shape.heads * (rows_ - 1), workspace),
           upstream_(workspace.take<T>(rows_ * steps_).data()),
