@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <span>
 
+#include <ssm/core/config.hpp>
 #include <ssm/core/parallel.hpp>
 #include <ssm/core/workspace.hpp>
 #include <ssm/discretize/dplr_system.hpp>
@@ -24,8 +25,8 @@ namespace ssm::detail {
 /// How the taps of a kernel are cut: into rows of so many steps, whole packs of T. A step costs some n for its column, a
 /// row `row_cost` n^2 as much: both together the least.
 template <class T>
-[[nodiscard]] std::size_t krylov_steps(const DplrShape& shape, std::size_t count,
-                                       double row_cost) noexcept {
+[[nodiscard]] SSM_INLINE std::size_t krylov_steps(const DplrShape& shape, std::size_t count,
+                                                  double row_cost) noexcept {
     const double best =
         std::sqrt(row_cost * static_cast<double>(count * shape.heads * shape.modes));
     const auto power = std::bit_floor(static_cast<std::size_t>(1.41 * best) + 1);
@@ -38,8 +39,8 @@ template <class T>
 
 /// Writes the transpose of (rows, columns), both whole packs of T, in rows of `stride`.
 template <class T>
-void transpose_table(const T* from, std::size_t rows, std::size_t columns, T* to,
-                     std::size_t stride) noexcept {
+SSM_INLINE void transpose_table(const T* from, std::size_t rows, std::size_t columns, T* to,
+                                std::size_t stride) noexcept {
     constexpr std::size_t pack = simd::width<T>;
     for (std::size_t i = 0; i < rows; i += pack)
         for (std::size_t k = 0; k < columns; k += pack) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 
+#include <ssm/core/config.hpp>
 #include <ssm/core/workspace.hpp>
 #include <ssm/discretize/dplr_system.hpp>
 #include <ssm/kernel/detail/mode_pack.hpp>
@@ -32,7 +33,7 @@ struct RankOneChannel {
     }
 
     /// Becomes channel `h` of `system`.
-    void set(const DplrSystem& system, std::size_t h) noexcept {
+    SSM_INLINE void set(const DplrSystem& system, std::size_t h) noexcept {
         copy(system.z, system.pole(h, 0), z);
         copy(system.b, system.pole(h, 0), b);
         copy(system.p, system.correction(0, h, 0), p);
