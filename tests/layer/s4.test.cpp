@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <ssm/core/concepts.hpp>
@@ -239,6 +240,46 @@ TEST_CASE(
     CHECK(error(1000) < 1e-6);
 }
 
+TEST_CASE(
+    "gradients of kernels in float agree with those of the recurrence in double, also of modes "
+    "that "
+    "coincide") {
+    auto options = small<S4<float>>(3, 40);
+    options.heads = 2;
+    const S4<float> layer(options);
+    Workspace workspace;
+    DplrSystem system;
+    layer.bank.discretize(Bilinear{}, 1.0, system, workspace);
+    const auto error = [&](std::size_t length) {
+        std::vector<float> upstream(6 * length);
+        Rng rng(5);
+        for (float& g : upstream)
+            g = static_cast<float>(rng.normal());
+        const std::vector<double> exact(upstream.begin(), upstream.end());
+        DplrSystem gradient(system.shape), expected(system.shape);
+        convolution_kernel_adjoint<float>(system, length, std::span<const float>(upstream),
+                                          gradient, workspace);
+        convolution_kernel_adjoint<double>(system, length, std::span<const double>(exact), expected,
+                                           workspace);
+        double largest = 0.0;
+        for (auto [found, wanted] :
+             {std::pair{&gradient.z, &expected.z}, std::pair{&gradient.p, &expected.p},
+              std::pair{&gradient.q, &expected.q}, std::pair{&gradient.b, &expected.b},
+              std::pair{&gradient.c, &expected.c}})
+            largest = std::max(
+                {largest, difference(found->re, wanted->re), difference(found->im, wanted->im)});
+        return largest;
+    };
+    for (const std::size_t length : {2U, 70U, 256U, 1000U, 5000U})
+        CHECK(error(length) < 2e-6);
+    // From modes far apart to such as have no divided differences: on the way the recurrence takes over.
+    for (const double distance : {1e-3, 1e-5, 1e-6, 1e-7, 1e-9, 1e-13, 0.0}) {
+        system.z.re[1] = system.z.re[0] + distance;
+        system.z.im[1] = system.z.im[0];
+        CHECK(error(1000) < 2e-6);
+    }
+}
+
 TEST_CASE("kernels in float of many modes are exact to some units of rounding") {
     for (const std::size_t modes : {64U, 256U}) {
         const std::size_t length = 16384;
@@ -271,6 +312,17 @@ TEST_CASE("a channel that is not finite, or has to be run, leaves the kernels of
             return K;
         };
         const std::vector<float> expected = kernel_of(system, 1);
+        const auto gradient_of = [&](const DplrSystem& of, std::size_t count) {
+            set_threads(count);
+            set_least_parallel_work(count == 1 ? 1e6 : 0.0);
+            DplrSystem gradient(of.shape);
+            convolution_kernel_adjoint<float>(of, length, std::span<const float>(expected),
+                                              gradient, workspace);
+            set_threads(0);
+            set_least_parallel_work(1e6);
+            return gradient;
+        };
+        const DplrSystem expected_gradient = gradient_of(system, 1);
         for (const double pole :
              {std::numeric_limits<double>::quiet_NaN(), 1e6, system.z.re[system.pole(1, 1)]}) {
             DplrSystem other = system;
@@ -282,6 +334,16 @@ TEST_CASE("a channel that is not finite, or has to be run, leaves the kernels of
                 CHECK(std::isfinite(K[2 * length - 1]) == is_healthy);
                 std::copy_n(expected.data() + length, length, K.data() + length);
                 CHECK(K == expected);
+                DplrSystem gradient = gradient_of(other, count);
+                for (auto [found, wanted] : {std::pair{&gradient.z, &expected_gradient.z},
+                                             std::pair{&gradient.q, &expected_gradient.q},
+                                             std::pair{&gradient.c, &expected_gradient.c}}) {
+                    const std::size_t first = system.pole(1, 0), modes = system.shape.modes;
+                    CHECK(std::isfinite(found->re[first]) == is_healthy);
+                    std::copy_n(wanted->re.data() + first, modes, found->re.data() + first);
+                    std::copy_n(wanted->im.data() + first, modes, found->im.data() + first);
+                    CHECK(*found == *wanted);
+                }
             }
         }
     }

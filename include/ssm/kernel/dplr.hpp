@@ -11,6 +11,7 @@
 #include <ssm/kernel/detail/dplr_recurrence_adjoint.hpp>
 #include <ssm/kernel/detail/generating_kernel.hpp>
 #include <ssm/kernel/detail/krylov_taps.hpp>
+#include <ssm/kernel/detail/krylov_taps_adjoint.hpp>
 #include <ssm/kernel/fold.hpp>
 #include <ssm/kernel/vandermonde.hpp>
 
@@ -36,6 +37,8 @@ void plain_kernel(const DplrSystem& system, std::size_t length, std::span<T> ker
                   Workspace& workspace) {
     const auto frame = workspace.frame();
     const std::size_t count = steps_of_kernel(system, length);
+    if (count == 0)
+        return;
     const std::span<char> is_done = workspace.take_zero<char>(system.shape.channels);
     if constexpr (sizeof(T) < sizeof(double))
         if (has_krylov_taps<T>(system.shape)) {
@@ -48,17 +51,27 @@ void plain_kernel(const DplrSystem& system, std::size_t length, std::span<T> ker
     DplrKernel<T>(*bank, length, kernel, is_done).run(count, workspace);
 }
 
+/// Adjoint of `plain_kernel`.
 template <class T>
-void recurrent_kernel_adjoint(const DplrSystem& system, std::size_t length,
-                              std::span<const T> dkernel, DplrSystem& gradient,
-                              Workspace& workspace) {
+void plain_kernel_adjoint(const DplrSystem& system, std::size_t length, std::span<const T> dkernel,
+                          DplrSystem& gradient, Workspace& workspace) {
+    const auto frame = workspace.frame();
+    const std::size_t count = steps_of_kernel(system, length);
+    if (count == 0)
+        return;
+    const std::span<char> is_done = workspace.take_zero<char>(system.shape.channels);
+    if constexpr (sizeof(T) < sizeof(double))
+        if (has_krylov_taps<T>(system.shape)) {
+            krylov_kernel_adjoint(system, length, count, dkernel, gradient, is_done, workspace);
+            if (std::find(is_done.begin(), is_done.end(), 0) == is_done.end())
+                return;
+        }
     const auto bank = workspace.borrow<DplrBank<double>>();
     bank->reset(system);
-    const std::size_t count = steps_of_kernel(system, length);
     if (system.shape.rank == 1)
-        DplrKernelAdjoint<T, 1>(*bank, length, count, dkernel, gradient).run(workspace);
+        DplrKernelAdjoint<T, 1>(*bank, length, count, dkernel, gradient, is_done).run(workspace);
     else
-        DplrKernelAdjoint<T, 0>(*bank, length, count, dkernel, gradient).run(workspace);
+        DplrKernelAdjoint<T, 0>(*bank, length, count, dkernel, gradient, is_done).run(workspace);
 }
 
 }  // namespace detail
@@ -73,7 +86,7 @@ void recurrent_kernel_adjoint(const DplrSystem& system, std::size_t length,
 /// unfolded first. All give the same numbers.
 ///
 /// Shapes    kernel (heads, H, L)
-/// Cost      in float 2 multiply-adds for each (h, n, l), as for diagonal systems, and for each h about 50 n sqrt(n L)
+/// Cost      in float 2 multiply-adds for each (h, n, l), as for diagonal systems, and for each h about 40 n sqrt(n L)
 ///           of double; by the recurrence about 10 of double for each (h, n, l) and 2 more for each further head
 /// Errors    ShapeError if kernel has another size
 /// Accuracy  float: over 16,384 steps 3e-7 of the largest |K| with 64 modes and 1e-6 with 256, tests/layer/s4.test.cpp
@@ -95,9 +108,14 @@ void convolution_kernel(const DplrSystem& system, std::size_t length, std::span<
     detail::plain_kernel(*plain, length, kernel, workspace);
 }
 
-/// Adjoint of `convolution_kernel`: adds to `gradient`. With a folded C, that of c belongs to C_tilde.
+/// Adjoint of `convolution_kernel`: adds to `gradient`. With a folded C, that of c belongs to C_tilde. Kernels that are
+/// products have adjoints that are; as these divide by differences of modes twice, the recurrence takes over for modes that
+/// are somewhat further apart.
 ///
 /// Shapes    dkernel (heads, H, L); gradient as the system
+/// Cost      in float about three times the kernel; by the recurrence about 35 multiply-adds of double for each (h, n, l)
+/// Accuracy  float: 2e-6 of the largest number of each gradient, tests/layer/s4.test.cpp
+/// Threads   parallel over channels; same bits for any number of threads
 template <class T>
 void convolution_kernel_adjoint(const DplrSystem& system, std::size_t length,
                                 std::span<const T> dkernel, DplrSystem& gradient,
@@ -107,7 +125,7 @@ void convolution_kernel_adjoint(const DplrSystem& system, std::size_t length,
     require<ShapeError>(gradient.shape == system.shape,
                         "ssm::convolution_kernel_adjoint: gradient and system differ in shape");
     if (system.folded == 0)
-        return detail::recurrent_kernel_adjoint(system, length, dkernel, gradient, workspace);
+        return detail::plain_kernel_adjoint(system, length, dkernel, gradient, workspace);
     if (detail::is_generated<T>(system, length))
         return detail::GeneratingKernel<T>(system, length, detail::steps_of_kernel(system, length),
                                            workspace)
@@ -117,7 +135,7 @@ void convolution_kernel_adjoint(const DplrSystem& system, std::size_t length,
     unfold(*plain);
     const auto of_plain = workspace.borrow<DplrSystem>();
     of_plain->reset(system.shape);
-    detail::recurrent_kernel_adjoint(*plain, length, dkernel, *of_plain, workspace);
+    detail::plain_kernel_adjoint(*plain, length, dkernel, *of_plain, workspace);
     unfold_adjoint(system, *plain, *of_plain);
     for (auto [to, from] :
          {std::pair{&gradient.z, &of_plain->z}, std::pair{&gradient.p, &of_plain->p},

@@ -33,15 +33,18 @@ class DplrKernelAdjoint {
     static constexpr std::size_t most = rank == 0 ? 8 : rank;
 
 public:
+    /// `is_done` (H): channels of which the gradient has it all already.
     DplrKernelAdjoint(const DplrBank<double>& bank, std::size_t length, std::size_t count,
-                      std::span<const T> upstream, DplrSystem& gradient)
+                      std::span<const T> upstream, DplrSystem& gradient,
+                      std::span<const char> is_done)
         : bank_(bank),
           shape_(bank.shape()),
           row_(row_of(shape_.modes * pair)),
           length_(length),
           count_(count),
           upstream_(upstream),
-          gradient_(gradient) {}
+          gradient_(gradient),
+          is_done_(is_done) {}
 
     void run(Workspace& workspace) const {
         const auto frame = workspace.frame();
@@ -53,7 +56,9 @@ public:
         parallel_for(
             bank_.tiles(),
             [&](std::size_t tile, std::size_t worker) {
-                run_tile(tile, Scratch(*this, blocks, memory + worker * scratch));
+                const auto done = is_done_.subspan(tile * lanes, bank_.channels_of(tile));
+                if (std::find(done.begin(), done.end(), 0) != done.end())
+                    run_tile(tile, Scratch(*this, blocks, memory + worker * scratch));
             },
             TaskCost{4.0 *
                      static_cast<double>(count_ * shape_.modes * (shape_.rank + shape_.heads))});
@@ -252,9 +257,11 @@ private:
     }
 
     void add_sums(std::size_t tile, const double* sums) const noexcept {
-        for (std::size_t i = 0; i < bank_.channels_of(tile); ++i)
+        for (std::size_t i = 0; i < bank_.channels_of(tile); ++i) {
+            const std::size_t h = tile * lanes + i;
+            if (is_done_[h] != 0)
+                continue;
             for (std::size_t n = 0; n < shape_.modes; ++n) {
-                const std::size_t h = tile * lanes + i;
                 const double* from = sums + n * bank_.stride() + i;
                 const auto add = [&from](ComplexNumbers& to, std::size_t at) {
                     to.re[at] += from[0];
@@ -270,6 +277,7 @@ private:
                 for (std::size_t head = 0; head < shape_.heads; ++head)
                     add(gradient_.c, gradient_.readout(head, h, n));
             }
+        }
     }
 
     const DplrBank<double>& bank_;
@@ -279,6 +287,7 @@ private:
     std::size_t count_;
     std::span<const T> upstream_;
     DplrSystem& gradient_;
+    std::span<const char> is_done_;
 };
 
 }  // namespace ssm::detail

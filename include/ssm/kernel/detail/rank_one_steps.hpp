@@ -1,9 +1,11 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 
 #include <ssm/core/config.hpp>
 #include <ssm/kernel/detail/mode_pack.hpp>
+#include <ssm/kernel/detail/rank_one_channel.hpp>
 #include <ssm/simd/convert.hpp>
 #include <ssm/simd/pack.hpp>
 #include <ssm/simd/unroll.hpp>
@@ -25,40 +27,32 @@ class RankOneSteps {
     static constexpr std::size_t lanes = simd::width<double>;
 
 public:
-    struct Arrays {
-        const double *z, *p, *q, *v;
-        double *qz, *vz;  ///< written
-        double *x,
-            *y;  ///< states; y is set to 1 in the first `modes` places, its padding has no meaning
-        std::size_t modes, stride;
+    /// What an adjoint needs of the steps beside x.
+    struct Trace {
+        double* y = nullptr;  ///< (count, 2, stride)
+        double* w = nullptr;  ///< (count)
     };
 
-    explicit RankOneSteps(const Arrays& arrays) noexcept : a_(arrays) {
-        for (std::size_t n = 0; n < a_.stride; n += lanes) {
-            const ModePack z = at(a_.z, n);
-            store_modes(a_.qz + n, a_.stride, at(a_.q, n) * z);
-            store_modes(a_.vz + n, a_.stride, at(a_.v, n) * z);
-        }
-        for (std::size_t n = 0; n < a_.stride; ++n) {
-            a_.y[n] = n < a_.modes ? 1.0 : 0.0;
-            a_.y[a_.stride + n] = 0.0;
-        }
-        w_ = real_product(a_.q, a_.x);
+    /// From x and y on; y is set to 1 in the places of modes.
+    RankOneSteps(const RankOneChannel& channel, double* x, double* y) noexcept
+        : a_(channel), x_(x), y_(y) {
+        std::fill_n(y_, a_.modes, 1.0);
+        std::fill_n(y_ + a_.modes, a_.size() - a_.modes, 0.0);
+        w_ = real_product(a_.q, x_);
         through_ = real_product(a_.q, a_.p);
-        g_ = real_product(a_.v, a_.y);
-        through_y_ = g_;
+        g_ = through_y_ = real_product(a_.v, y_);
     }
 
     /// Writes `count` states x, each (re, im)[stride] of T, and makes as many steps.
-    template <class T>
-    void run(std::size_t count, T* states) noexcept {
+    template <bool traced = false, class T>
+    void run(std::size_t count, T* states, const Trace& trace = {}) noexcept {
         // All of both states in registers, if there are so many.
         if (simd::registers == 32 && a_.stride == 4 * lanes)
-            run_held<4>(count, states);
+            run_held<4, traced>(count, states, trace);
         else if (simd::registers == 32 && a_.stride == 2 * lanes)
-            run_held<2>(count, states);
+            run_held<2, traced>(count, states, trace);
         else
-            run_held<0>(count, states);
+            run_held<0, traced>(count, states, trace);
     }
 
 private:
@@ -96,32 +90,40 @@ private:
     };
 
     template <std::size_t packs, class Body>
-    SSM_INLINE void for_each_pack(Body&& body) const noexcept {
+    SSM_INLINE static void for_each_pack(std::size_t stride, Body&& body) noexcept {
         if constexpr (packs == 0)
-            for (std::size_t k = 0; k * lanes < a_.stride; ++k)
+            for (std::size_t k = 0; k * lanes < stride; ++k)
                 body(k);
         else
             simd::unroll<packs>(body);
     }
 
-    template <std::size_t packs, class T>
-    void run_held(std::size_t count, T* states) noexcept {
-        Held<packs> x(a_.x, a_.stride), y(a_.y, a_.stride);
-        for (std::size_t s = 0; s < count; ++s, states += 2 * a_.stride) {
+    template <std::size_t packs, bool traced, class T>
+    void run_held(std::size_t count, T* states, const Trace& trace) noexcept {
+        // Copies: compilers take a store of a pack for one that may change members.
+        const RankOneChannel a = a_;
+        double* const relatives = trace.y;
+        const std::size_t stride = a.stride, size = a.size();
+        Held<packs> x(x_, stride), y(y_, stride);
+        for (std::size_t s = 0; s < count; ++s, states += size) {
             const Pack w(w_), g(g_), zero(0.0);
             ModePack next_w{zero, zero}, next_g{zero, zero};
-            for_each_pack<packs>([&](auto k) SSM_INLINE_LAMBDA {
+            for_each_pack<packs>(stride, [&](auto k) SSM_INLINE_LAMBDA {
                 const std::size_t n = k * lanes;
-                const ModePack z = at(a_.z, n), p = at(a_.p, n);
+                const ModePack z = load_modes(a.z + n, stride), p = load_modes(a.p + n, stride);
                 const ModePack now = x.get(k), relative = y.get(k);
                 simd::store_rounded(states + n, now.re);
-                simd::store_rounded(states + a_.stride + n, now.im);
-                add_products(at(a_.qz, n), now, next_w);
-                add_products(at(a_.vz, n), relative, next_g);
+                simd::store_rounded(states + stride + n, now.im);
+                if constexpr (traced)
+                    store_modes(relatives + s * size + n, stride, relative);
                 const ModePack free = z * now, free_y = z * relative;
+                add_products(load_modes(a.q + n, stride), free, next_w);
+                add_products(load_modes(a.v + n, stride), free_y, next_g);
                 x.set(k, {simd::fnma(p.re, w, free.re), simd::fnma(p.im, w, free.im)});
                 y.set(k, {free_y.re - g, free_y.im});
             });
+            if constexpr (traced)
+                trace.w[s] = w_;
             w_ = simd::reduce_add(next_w.re - next_w.im) - through_ * w_;
             g_ = simd::reduce_add(next_g.re - next_g.im) - through_y_ * g_;
         }
@@ -129,9 +131,6 @@ private:
         y.write();
     }
 
-    [[nodiscard]] SSM_INLINE ModePack at(const double* from, std::size_t n) const noexcept {
-        return load_modes(from + n, a_.stride);
-    }
     /// To Re(a b) = sum.re - sum.im, in two chains.
     SSM_INLINE static void add_products(ModePack a, ModePack b, ModePack& sum) noexcept {
         sum.re = simd::fma(a.re, b.re, sum.re);
@@ -140,11 +139,12 @@ private:
     [[nodiscard]] double real_product(const double* a, const double* b) const noexcept {
         Pack sum(0.0);
         for (std::size_t n = 0; n < a_.stride; n += lanes)
-            sum = simd::real_fma(at(a, n), at(b, n), sum);
+            sum = simd::real_fma(load_modes(a + n, a_.stride), load_modes(b + n, a_.stride), sum);
         return simd::reduce_add(sum);
     }
 
-    Arrays a_;
+    const RankOneChannel& a_;
+    double *x_, *y_;
     double w_, g_, through_, through_y_;
 };
 
