@@ -25,12 +25,14 @@
 #include <ssm/train/nadam.hpp>
 
 #include "support/catch.hpp"
+#include "support/equal_weights.hpp"
 #include "support/safetensors_bytes.hpp"
 #include "support/temporary_folder.hpp"
 
 using ssm::Checkpoint;
 using ssm::Linear;
 using ssm_test::has;
+using ssm_test::has_equal_weights;
 using ssm_test::message_of;
 
 namespace {
@@ -92,15 +94,6 @@ Model new_model(std::uint64_t seed) {
                            Linear<float>({.in = 8, .out = 2}, rng.split()));
 }
 
-template <class L>
-bool is_equal(const L& a, const L& b) {
-    bool equal = true;
-    ssm::visit([&](std::string_view, const ssm::WeightTraits&, const auto& x,
-                   const auto& y) { equal = equal && x == y; },
-               a, b);
-    return equal;
-}
-
 /// What a streaming layer might remember.
 struct Stream {
     ssm::AlignedVector<float> memory;
@@ -114,7 +107,7 @@ struct Stream {
 };
 
 /// The message of a load that fails; checks that nothing was changed.
-std::string refusal(const std::filesystem::path& path, auto&& add) {
+std::string refusal_of_run(const std::filesystem::path& path, auto&& add) {
     auto layer = Linear<float>({.in = 3, .out = 2}, ssm::Rng(1));
     const auto before = layer;
     ssm::Rng rng(3);
@@ -126,13 +119,13 @@ std::string refusal(const std::filesystem::path& path, auto&& add) {
     add(checkpoint);
     const std::string message = message_of([&] { checkpoint.load(path); });
     CHECK(!message.empty());
-    CHECK(is_equal(layer, before));
+    CHECK(has_equal_weights(layer, before));
     CHECK(rng == ssm::Rng(3));
     CHECK(number == 5);
     return message;
 }
 
-/// Saves what `refusal` tries to load.
+/// Saves what `refusal_of_run` tries to load.
 void save_good(const std::filesystem::path& path) {
     auto layer = Linear<float>({.in = 3, .out = 2}, ssm::Rng(2));
     ssm::Rng rng(4);
@@ -159,16 +152,16 @@ TEMPLATE_TEST_CASE("a run that is interrupted and resumed goes on bit for bit", 
     Run<TestType, Model> second{new_model(99)};
     second.train(1);
     second.checkpoint().load(folder / "run");
-    CHECK(is_equal(second.model, first.model));
+    CHECK(has_equal_weights(second.model, first.model));
     CHECK(second.note == "trained");
     second.train(3);
 
-    CHECK(is_equal(second.model, whole.model));
+    CHECK(has_equal_weights(second.model, whole.model));
     CHECK(second.rng == whole.rng);
     CHECK(second.step == whole.step);
     CHECK(second.history == whole.history);
     for (std::size_t k = 0; k < whole.optimizer.moments().size(); ++k)
-        CHECK(is_equal(second.optimizer.moments()[k], whole.optimizer.moments()[k]));
+        CHECK(has_equal_weights(second.optimizer.moments()[k], whole.optimizer.moments()[k]));
     CHECK(second.optimizer.steps() == 6);
 }
 
@@ -255,7 +248,7 @@ TEST_CASE("a checkpoint that holds something else changes nothing") {
 
     double extra = 1.0;
     std::string text;
-    std::string message = refusal(folder / "run", [&](Checkpoint& checkpoint) {
+    std::string message = refusal_of_run(folder / "run", [&](Checkpoint& checkpoint) {
         checkpoint.add("extra", extra);
         checkpoint.add("text", text);
     });
@@ -286,16 +279,16 @@ TEST_CASE("a file that is no checkpoint, or a broken one, changes nothing") {
     const ssm_test::TemporaryFolder folder;
     const auto nothing = [](Checkpoint&) {};
     ssm::save(Linear<float>({.in = 3, .out = 2}), folder / "run");
-    CHECK(has(refusal(folder / "run", nothing), "no checkpoint of version 1"));
+    CHECK(has(refusal_of_run(folder / "run", nothing), "no checkpoint of version 1"));
     ssm::save(Linear<float>({.in = 3, .out = 2}), folder / "run",
               {.metadata = {{"ssm.checkpoint", "2"}}});
-    CHECK(has(refusal(folder / "run", nothing), "no checkpoint of version 1"));
+    CHECK(has(refusal_of_run(folder / "run", nothing), "no checkpoint of version 1"));
 
     save_good(folder / "run");
     const std::string good = ssm_test::read_file(folder / "run");
     for (std::size_t size = 0; size < good.size(); ++size) {
         ssm_test::write_file(folder / "run", good.substr(0, size));
-        CHECK(!refusal(folder / "run", nothing).empty());
+        CHECK(!refusal_of_run(folder / "run", nothing).empty());
     }
 }
 
@@ -309,7 +302,7 @@ TEST_CASE("the state of a generator that is none is refused") {
     writer.add("number", number);
     writer.add("weights", layer);
     writer.save(folder / "run");
-    CHECK(has(refusal(folder / "run", [](Checkpoint&) {}), "\"rng\" is not the state"));
+    CHECK(has(refusal_of_run(folder / "run", [](Checkpoint&) {}), "\"rng\" is not the state"));
 }
 
 TEST_CASE("one name cannot be used twice") {

@@ -57,14 +57,14 @@ void write_model(const TemporaryFolder& folder, const json& config) {
                                std::filesystem::copy_options::overwrite_existing);
 }
 
-std::string refusal(const std::filesystem::path& folder) {
+std::string refusal_of_folder(const std::filesystem::path& folder) {
     return message_of([&] { static_cast<void>(load_hugging_face<Mamba<float>>(folder)); });
 }
 
-std::string refusal(const json& config) {
+std::string refusal_of_folder(const json& config) {
     const TemporaryFolder folder;
     write_model(folder, config);
-    return refusal(folder.path());
+    return refusal_of_folder(folder.path());
 }
 
 bool are_equal(const LanguageModel<Mamba<float>>& a, const LanguageModel<Mamba<float>>& b) {
@@ -97,7 +97,7 @@ TEST_CASE("one file, shards, and the names and keys of the original give the sam
     write_file(shards / "model.safetensors.index.json", json{{"weight_map", map}}.dump());
     CHECK(are_equal(model, load_hugging_face<Mamba<float>>(shards.path())));
     std::filesystem::resize_file(shards / "b.safetensors", 30000);
-    const std::string cut = refusal(shards.path());
+    const std::string cut = refusal_of_folder(shards.path());
     CHECK((has(cut, "b.safetensors\"") && has(cut, "tensor \"backbone.layers.1")));
 
     const TemporaryFolder original;
@@ -128,17 +128,17 @@ TEST_CASE("a tied head may be stored once more if it is the embedding") {
         to.save(folder / "model.safetensors");
     };
     write();
-    CHECK(refusal(folder.path()).empty());
+    CHECK(refusal_of_folder(folder.path()).empty());
     head[5] += 1.0F;
     write();
-    CHECK(has(refusal(folder.path()), "\"lm_head.weight\": differs"));
+    CHECK(has(refusal_of_folder(folder.path()), "\"lm_head.weight\": differs"));
 }
 
 TEST_CASE("a config that is not supported, or does not fit the tensors, is refused by its key") {
     const auto with = [](const char* pointer, const json& value) {
         json config = config_of(golden);
         config[json::json_pointer(pointer)] = value;
-        return refusal(config);
+        return refusal_of_folder(config);
     };
     CHECK(with("/something_else", 3).empty());
     CHECK(has(with("/model_type", "jamba"), "config.json\": \"model_type\" is \"jamba\""));
@@ -160,27 +160,27 @@ TEST_CASE("a config that is not supported, or does not fit the tensors, is refus
     CHECK(has(with("/quantization_config", json{{"bits", 4}}), "quantization_config"));
     CHECK(has(with("/eos_token_id", "x"), "eos_token_id"));
     CHECK(has(with("/expand", -2), "expand"));
-    CHECK(has(refusal(json::array()), "an object"));
-    CHECK(has(refusal(json::object()), "\"model_type\" is missing"));
+    CHECK(has(refusal_of_folder(json::array()), "an object"));
+    CHECK(has(refusal_of_folder(json::object()), "\"model_type\" is missing"));
     json hybrid{{"d_model", 32}, {"n_layer", 2}, {"attn_layer_idx", {1}}};
-    CHECK(has(refusal(hybrid), "attn_layer_idx"));
+    CHECK(has(refusal_of_folder(hybrid), "attn_layer_idx"));
 }
 
 TEST_CASE("missing, unexpected and cut files are refused by name") {
     const TemporaryFolder folder;
-    CHECK(has(refusal(folder.path()), "config.json"));
+    CHECK(has(refusal_of_folder(folder.path()), "config.json"));
     write_file(folder / "config.json", config_of(golden).dump());
-    CHECK(has(refusal(folder.path()), "model.safetensors"));
+    CHECK(has(refusal_of_folder(folder.path()), "model.safetensors"));
     write_tensors(folder / "model.safetensors", [](const std::string& name) {
         return name == "backbone.layers.1.norm.weight" ? std::string() : name;
     });
-    CHECK(has(refusal(folder.path()), "backbone.layers.1.norm.weight"));
+    CHECK(has(refusal_of_folder(folder.path()), "backbone.layers.1.norm.weight"));
     write_tensors(folder / "model.safetensors", [](const std::string& name) {
         return name == "backbone.norm_f.weight" ? "backbone.norm_g.weight" : name;
     });
-    CHECK(has(refusal(folder.path()), "backbone.norm_f.weight"));
+    CHECK(has(refusal_of_folder(folder.path()), "backbone.norm_f.weight"));
     write_file(folder / "config.json", "{\"model_type\": ");
-    CHECK(has(refusal(folder.path()), "is not valid JSON"));
+    CHECK(has(refusal_of_folder(folder.path()), "is not valid JSON"));
     const std::string message = message_of([&] {
         write_model(folder, config_of(golden));
         static_cast<void>(load_hugging_face<Mamba2<float>>(folder.path()));
@@ -188,7 +188,7 @@ TEST_CASE("missing, unexpected and cut files are refused by name") {
     CHECK(has(message, "another layer"));
     // What cannot be looked at is no reason to go on as if it were not there.
     std::filesystem::create_symlink("generation_config.json", folder / "generation_config.json");
-    CHECK(has(refusal(folder.path()), "generation_config.json"));
+    CHECK(has(refusal_of_folder(folder.path()), "generation_config.json"));
 }
 
 TEST_CASE("what config.json says of Mamba-2 is read, infinities in all spellings") {

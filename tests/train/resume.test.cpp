@@ -25,26 +25,26 @@
 
 namespace {
 
-using Model = ssm::Sequential<ssm::Linear<float>, ssm::BatchNorm<float>, ssm::Dropout<float>,
-                              ssm::Linear<float>>;
+using Network = ssm::Sequential<ssm::Linear<float>, ssm::BatchNorm<float>, ssm::Dropout<float>,
+                                ssm::Linear<float>>;
 using Rates = ssm::schedule::Warmup<ssm::schedule::Plateau>;
 template <class Rule>
-using State = ssm::TrainState<Model, Rule, Rates>;
+using State = ssm::TrainState<Network, Rule, Rates>;
 
-Model new_model() {
-    return Model(ssm::Linear<float>({.in = 3, .out = 8}, ssm::Rng(1)),
-                 ssm::BatchNorm<float>({.channels = 8}),
-                 ssm::Dropout<float>({.channels = 8, .p = 0.3}),
-                 ssm::Linear<float>({.in = 8, .out = 2}, ssm::Rng(2)));
+Network new_model() {
+    return Network(ssm::Linear<float>({.in = 3, .out = 8}, ssm::Rng(1)),
+                   ssm::BatchNorm<float>({.channels = 8}),
+                   ssm::Dropout<float>({.channels = 8, .p = 0.3}),
+                   ssm::Linear<float>({.in = 8, .out = 2}, ssm::Rng(2)));
 }
 
 template <class Rule>
-State<Rule> new_state(const Model& model) {
+State<Rule> new_state(const Network& model) {
     typename Rule::Options options;
     options.learning_rate = 0.05;
     if constexpr (requires { options.amsgrad; })
         options.amsgrad = true;
-    return State<Rule>(model, ssm::Optimizer<Model, Rule>(model, options),
+    return State<Rule>(model, ssm::Optimizer<Network, Rule>(model, options),
                        Rates{.steps = 3, .then = {.gamma = 0.5, .patience = 0}},
                        {.patience = 5, .restores_best = true}, ssm::Rng(4));
 }
@@ -67,7 +67,7 @@ struct Data {
 const ssm::FitOptions options{.epochs = 6, .batch_size = 4, .accumulation = 3, .clip_norm = 1.0};
 
 template <class Rule>
-ssm::FitReport run(const Data& data, Model& model, State<Rule>& state,
+ssm::FitReport run(const Data& data, Network& model, State<Rule>& state,
                    const ssm::Callbacks& callbacks = {}) {
     const ssm::Examples examples(data.inputs, data.labels);
     return ssm::fit(model, state, examples, examples, ssm::loss::CrossEntropy<float>{}, options,
@@ -75,7 +75,7 @@ ssm::FitReport run(const Data& data, Model& model, State<Rule>& state,
 }
 
 template <class Rule>
-void bind(ssm::Checkpoint& checkpoint, Model& model, State<Rule>& state) {
+void bind(ssm::Checkpoint& checkpoint, Network& model, State<Rule>& state) {
     checkpoint.add("model", model);
     checkpoint.add("state", state);
 }
@@ -104,7 +104,7 @@ struct Everything {
 };
 
 template <class Rule>
-Everything everything(Model& model, State<Rule>& state) {
+Everything everything(Network& model, State<Rule>& state) {
     Everything all;
     all("model", model);
     all("state", state);
@@ -121,7 +121,7 @@ TEMPLATE_TEST_CASE(
     "a run interrupted after any update and resumed from a file continues bit for bit", "",
     ssm::rule::AdamW, ssm::rule::NAdam) {
     const Data data;
-    Model straight = new_model();
+    Network straight = new_model();
     State<TestType> straight_state = new_state<TestType>(straight);
     run(data, straight, straight_state);
     const Everything expected = everything(straight, straight_state);
@@ -131,7 +131,7 @@ TEMPLATE_TEST_CASE(
 
     for (std::uint64_t stop = 1; stop <= steps; ++stop) {
         {
-            Model model = new_model();
+            Network model = new_model();
             State<TestType> state = new_state<TestType>(model);
             ssm::Checkpoint checkpoint;
             bind(checkpoint, model, state);
@@ -141,7 +141,7 @@ TEMPLATE_TEST_CASE(
             CHECK(report.end == ssm::FitReport::End::interrupted);
             checkpoint.save(data.path);
         }
-        Model model = new_model();
+        Network model = new_model();
         State<TestType> state = new_state<TestType>(model);
         ssm::Checkpoint checkpoint;
         bind(checkpoint, model, state);
@@ -155,7 +155,7 @@ TEMPLATE_TEST_CASE(
 TEST_CASE("a state saved in a callback after an epoch continues bit for bit") {
     const Data data;
     using Rule = ssm::rule::AdamW;
-    Model model = new_model();
+    Network model = new_model();
     State<Rule> state = new_state<Rule>(model);
     ssm::Checkpoint checkpoint;
     bind(checkpoint, model, state);
@@ -174,11 +174,11 @@ TEST_CASE("a state saved in a callback after an epoch continues bit for bit") {
 TEST_CASE("an error in a callback leaves a state that continues bit for bit") {
     const Data data;
     using Rule = ssm::rule::AdamW;
-    Model straight = new_model();
+    Network straight = new_model();
     State<Rule> straight_state = new_state<Rule>(straight);
     run(data, straight, straight_state);
 
-    Model model = new_model();
+    Network model = new_model();
     State<Rule> state = new_state<Rule>(model);
     for (std::uint64_t stop = 2; stop < straight_state.steps(); stop += 2)
         CHECK_THROWS_AS(
@@ -195,9 +195,9 @@ TEST_CASE("an error in a callback leaves a state that continues bit for bit") {
 TEST_CASE("a state is a value: a copy of model and state repeats the run") {
     const Data data;
     using Rule = ssm::rule::AdamW;
-    Model model = new_model();
+    Network model = new_model();
     State<Rule> state = new_state<Rule>(model);
-    Model other = model;
+    Network other = model;
     State<Rule> other_state = state;
     run(data, model, state);
     run(data, other, other_state);
