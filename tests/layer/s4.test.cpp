@@ -214,6 +214,18 @@ TEST_CASE("a length that C cannot be folded for changes nothing") {
     CHECK(length(layer) == 0);
 }
 
+namespace {
+
+/// Even modes keep p and lose q, odd ones the other way round.
+void leave_to_one_each(DplrSystem& system) {
+    for (std::size_t i = 0; i < system.p.re.size(); ++i) {
+        ComplexNumbers& lost = i % 2 == 0 ? system.q : system.p;
+        lost.re[i] = lost.im[i] = 0.0;
+    }
+}
+
+}  // namespace
+
 TEST_CASE(
     "kernels in float agree with those of the recurrence in double, also of modes that coincide") {
     auto options = small<S4<float>>(3, 40);
@@ -238,12 +250,17 @@ TEST_CASE(
     CHECK(error(1000) < 1e-6);
     system.z.re[1] += 1e-13;
     CHECK(error(1000) < 1e-6);
+    // Also where no mode has both of p and q.
+    leave_to_one_each(system);
+    for (const double distance : {1e-13, 1e-11, 1e-9, 1e-7}) {
+        system.z.re[1] = system.z.re[0] + distance;
+        CHECK(error(1000) < 1e-6);
+    }
 }
 
 TEST_CASE(
     "gradients of kernels in float agree with those of the recurrence in double, also of modes "
-    "that "
-    "coincide") {
+    "that coincide") {
     auto options = small<S4<float>>(3, 40);
     options.heads = 2;
     const S4<float> layer(options);
@@ -276,6 +293,11 @@ TEST_CASE(
     for (const double distance : {1e-3, 1e-5, 1e-6, 1e-7, 1e-9, 1e-13, 0.0}) {
         system.z.re[1] = system.z.re[0] + distance;
         system.z.im[1] = system.z.im[0];
+        CHECK(error(1000) < 2e-6);
+    }
+    leave_to_one_each(system);
+    for (const double distance : {1e-13, 1e-9, 1e-7}) {
+        system.z.re[1] = system.z.re[0] + distance;
         CHECK(error(1000) < 2e-6);
     }
 }

@@ -63,18 +63,25 @@ public:
         for (std::size_t n = 0; n < 2 * stride_; n += lanes)
             simd::store_aligned(weighted_ + n, simd::load_aligned(v + n) * 0.5);
         multiply(weighted_, sums_);
-        double largest = 0.0, finite = 0.0;
+        Pack most_p(0.0), most_q(0.0), most_y(0.0);
+        double finite = 0.0;
+        const auto size = [](ModePack of_modes) SSM_INLINE_LAMBDA { return simd::norm(of_modes); };
         for (std::size_t n = 0; n < stride_; n += lanes) {
             store_modes(diagonal_ + n, stride_,
                         load_modes(y + n, stride_) + load_modes(sums_ + n, stride_));
-            const Pack size =
-                simd::norm(load_modes(v + n, stride_)) * simd::norm(load_modes(y + n, stride_));
-            largest = std::max(largest, simd::reduce_max(size));
-            finite += simd::reduce_add(size * 0.0);  // NaN, which a maximum may lose
+            const Pack in_use = simd::select(simd::iota<double>() + Pack(static_cast<double>(n)) <
+                                                 Pack(static_cast<double>(channel_.modes)),
+                                             size(load_modes(y + n, stride_)), Pack(0.0));
+            most_p = simd::max(most_p, size(load_modes(channel_.p + n, stride_)));
+            most_q = simd::max(most_q, size(load_modes(channel_.q + n, stride_)));
+            most_y = simd::max(most_y, in_use);
+            // NaN, which a maximum may lose
+            finite += simd::reduce_add(size(load_modes(v + n, stride_)) * in_use * 0.0);
         }
         if (finite != 0.0)
             return std::numeric_limits<double>::infinity();
-        return std::sqrt(largest) / nearest_;
+        return std::sqrt(simd::reduce_max(most_p)) * std::sqrt(simd::reduce_max(most_q)) *
+               std::sqrt(simd::reduce_max(most_y)) / nearest_;
     }
 
     /// c := c M.

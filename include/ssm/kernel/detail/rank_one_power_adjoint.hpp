@@ -57,7 +57,7 @@ public:
         std::fill_n(of_diagonal_, size_, 0.0);
         const double amplification = power_.fill(y);
         const double more = 1.0 / (power_.nearest() * static_cast<double>(steps));
-        return amplification * std::max(1.0, more);
+        return std::max(more, amplification * std::max(1.0, more));
     }
 
     /// Products so far.
