@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <span>
+#include <utility>
 
 #include <ssm/core/error.hpp>
 #include <ssm/core/workspace.hpp>
@@ -83,7 +84,7 @@ void plain_kernel_adjoint(const DplrSystem& system, std::size_t length, std::spa
 /// From plain C, which has no length built in: in float, of rank 1 and of up to 256 modes by products with powers of
 /// A_bar; else, and for channels of which two modes nearly coincide or a power overflows, by the recurrence. From a C
 /// folded for at least this length, by the generating function (`cauchy`); from one folded for fewer steps, C is
-/// unfolded first. All give the same numbers.
+/// unfolded first. All give the same numbers; of products subnormal ones are zero.
 ///
 /// Shapes    kernel (heads, H, L)
 /// Cost      in float 2 multiply-adds for each (h, n, l), as for diagonal systems, and for each h about 40 n sqrt(n L)

@@ -6,6 +6,7 @@
 
 #include <ssm/core/error.hpp>
 #include <ssm/core/parallel.hpp>
+#include <ssm/core/subnormals.hpp>
 #include <ssm/core/workspace.hpp>
 #include <ssm/discretize/modes.hpp>
 #include <ssm/kernel/detail/vandermonde_adjoint.hpp>
@@ -43,6 +44,7 @@ template <class Worker, class... Arguments>
 ///           about 20 ns for each mode (h, n)
 /// Accuracy  4e-7 of the largest |K| in float for L up to 1e5; in double 1e-16 L of it, for modes that do not
 ///           decay; tests/kernel/vandermonde.test.cpp
+/// Note      subnormal taps, in which kernels that decay end and with which many processors compute far slower, are zero
 /// Errors    ShapeError if kernel has another size
 /// Threads   parallel over channels; same bits for any number of threads
 template <class T, class Arch = simd::Arch>
@@ -50,6 +52,7 @@ void vandermonde(const Modes& modes, std::size_t length, std::span<T> kernel,
                  Workspace& workspace) {
     const ModeShape& shape = modes.shape;
     detail::require_kernel_size("ssm::vandermonde: kernel", shape, length, kernel.size());
+    const FlushSubnormals flush;
     const auto frame = workspace.frame();
     using Worker = detail::VandermondeForward<T, Arch>;
     const std::span<Worker> workers = detail::make_workers<Worker>(workspace, shape.modes, length);
@@ -82,6 +85,7 @@ void vandermonde_adjoint(const Modes& modes, std::size_t length, std::span<const
     detail::require_kernel_size("ssm::vandermonde_adjoint: dkernel", shape, length, dkernel.size());
     require<ShapeError>(gradient.shape == shape,
                         "ssm::vandermonde_adjoint: gradient and modes differ in shape");
+    const FlushSubnormals flush;
     const auto frame = workspace.frame();
     using Worker = detail::VandermondeAdjoint<T, Arch>;
     const std::span<Worker> workers = detail::make_workers<Worker>(workspace, shape, length);

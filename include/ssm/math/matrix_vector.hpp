@@ -86,16 +86,23 @@ SSM_INLINE void rows_times_vector(const Stored* W, std::size_t k, const T* x,
 template <std::size_t rows, std::size_t vectors, class T, class Stored>
 SSM_INLINE void few_rows(const Stored* W, std::size_t n, std::size_t k, const T* x, const T* d,
                          T* y) noexcept {
-    constexpr std::size_t short_bytes = 1024;
+    [[maybe_unused]] constexpr std::size_t short_bytes = 1024;
     simd::Pack<T> sums[vectors][rows];
-    if (vectors == 1 && rows > 1 && k * sizeof(Stored) <= short_bytes)
-        rows_times_vector<rows>(W, k, x, sums[0]);
-    else
+    const auto one_by_one = [&]() SSM_INLINE_LAMBDA {
         for (std::size_t r = 0; r < rows; ++r) {  // not unrolled: the code of a row is long
             simd::Pack<T> of_row[vectors];
             row_times_vectors<vectors>(W + r * k, k, x, of_row);
             simd::unroll<vectors>([&](auto v) SSM_INLINE_LAMBDA { sums[v][r] = of_row[v]; });
         }
+    };
+    if constexpr (vectors == 1 && rows > 1) {
+        if (k * sizeof(Stored) <= short_bytes)
+            rows_times_vector<rows>(W, k, x, sums[0]);
+        else
+            one_by_one();
+    } else {
+        one_by_one();
+    }
     for (std::size_t v = 0; v < vectors; ++v) {
         T* const to = y + v * n;
         if constexpr (rows == 4)

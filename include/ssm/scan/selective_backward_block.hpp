@@ -144,7 +144,7 @@ private:
                 };
                 const P x = lanes.load(input_.u.data() + at);
                 const P raw = simd::load_aligned(place(t, row_dt));
-                const P e = simd::load_aligned(place(t, row_slope));
+                const P e = system_.softplus ? simd::load_aligned(place(t, row_slope)) : P(T(0));
                 const P dt = timestep(raw, e);
                 P g = lanes.load(dy + at);
                 P dgate(T(0));

@@ -178,7 +178,8 @@ private:
             for (std::size_t t = 0; t < steps; ++t) {
                 T* const to = rows + t * row;
                 const P x = lanes.load(input_.u.data() + at + t * system_.channels + i);
-                const P dt = timestep(simd::load_aligned(to), simd::load_aligned(to + w));
+                const P e = system_.softplus ? simd::load_aligned(to + w) : P(T(0));
+                const P dt = timestep(simd::load_aligned(to), e);
                 simd::store_aligned(to, dt);
                 simd::store_aligned(to + w, dt * x);
                 simd::store_aligned(to + 2 * w, skip * x);

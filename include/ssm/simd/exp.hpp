@@ -181,7 +181,8 @@ template <class T>
 /// 2^x for scans, whose decays are products 2^(dt A / ln 2) with A scaled beforehand: the shortest
 /// polynomial that is still at the rounding level of such a product.
 ///
-/// Special   NaN gives NaN; overflows to infinity, and may give zero for less than the least normal number
+/// Special   NaN gives NaN; overflows to infinity, at the earliest from the largest power of two times 2^0.5 on, and may give
+///           zero for less than the least normal number
 /// Accuracy  relative error 2.2e-7 (float), 1.4e-14 (double); tests/simd/exp.test.cpp
 /// Cost      5 (9) fused multiply-adds; 2 other operations with AVX-512, 7 without
 template <class T>

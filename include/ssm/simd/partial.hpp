@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #include <ssm/simd/intrinsics.hpp>
 #include <ssm/simd/pack.hpp>

@@ -8,6 +8,7 @@
 
 #include <ssm/core/config.hpp>
 #include <ssm/core/parallel.hpp>
+#include <ssm/core/subnormals.hpp>
 #include <ssm/core/workspace.hpp>
 #include <ssm/discretize/dplr_system.hpp>
 #include <ssm/kernel/detail/mode_pack.hpp>
@@ -160,6 +161,7 @@ private:
 template <class T>
 void krylov_kernel(const DplrSystem& system, std::size_t length, std::size_t count,
                    std::span<T> kernel, std::span<char> is_done, Workspace& workspace) {
+    const FlushSubnormals flush;
     const auto frame = workspace.frame();
     const DplrShape& shape = system.shape;
     using Worker = KrylovTaps<T>;

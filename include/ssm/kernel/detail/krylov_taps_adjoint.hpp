@@ -5,6 +5,7 @@
 #include <span>
 
 #include <ssm/core/parallel.hpp>
+#include <ssm/core/subnormals.hpp>
 #include <ssm/core/workspace.hpp>
 #include <ssm/discretize/dplr_system.hpp>
 #include <ssm/kernel/detail/krylov_taps.hpp>
@@ -170,6 +171,7 @@ template <class T>
 void krylov_kernel_adjoint(const DplrSystem& system, std::size_t length, std::size_t count,
                            std::span<const T> dkernel, DplrSystem& gradient,
                            std::span<char> is_done, Workspace& workspace) {
+    const FlushSubnormals flush;
     const auto frame = workspace.frame();
     const DplrShape& shape = system.shape;
     using Worker = KrylovTapsAdjoint<T>;
