@@ -3,7 +3,7 @@
 set -eu
 
 root=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd)
-preset=release
+preset=test
 case ${1-} in
     '' | -*) ;;
     *)

@@ -133,7 +133,11 @@ void sizes(benchmark::internal::Benchmark* bench) {
     bench->ArgNames({"L", "P"});
     for (const int columns : {16, 64, 256})
         bench->Args({256, columns})->Args({4096, columns});
-    bench->Args({4096, 8})->Args({4096, 20})->Args({65536, 16})->Args({65536, 64});
+    bench->Args({4096, 8})
+        ->Args({4096, 20})
+        ->Args({4096, 12})
+        ->Args({65536, 16})
+        ->Args({65536, 64});
 }
 
 BENCHMARK(fixed<ComplexIncrements>)->Apply(sizes);

@@ -208,6 +208,7 @@
 #include <ssm/simd/ordered.hpp>
 #include <ssm/simd/pack.hpp>
 #include <ssm/simd/partial.hpp>
+#include <ssm/simd/pieces.hpp>
 #include <ssm/simd/prefetch.hpp>
 #include <ssm/simd/register.hpp>
 #include <ssm/simd/sigmoid.hpp>

@@ -14,6 +14,7 @@
 #include "golden/mimo.hpp"
 #include "support/catch.hpp"
 #include "support/golden.hpp"
+#include "support/prebuilt_scan.hpp"
 
 namespace {
 

@@ -20,6 +20,7 @@
 
 #include "support/catch.hpp"
 #include "support/golden.hpp"
+#include "support/prebuilt_bank.hpp"
 
 namespace {
 

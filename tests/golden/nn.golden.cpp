@@ -24,6 +24,7 @@
 #include "golden/trained.hpp"
 #include "support/catch.hpp"
 #include "support/golden.hpp"
+#include "support/prebuilt_bank.hpp"
 #include "support/prebuilt_selective.hpp"
 
 namespace {

@@ -21,6 +21,7 @@
 #include "golden/mimo.hpp"
 #include "support/catch.hpp"
 #include "support/golden.hpp"
+#include "support/prebuilt_scan.hpp"
 #include "support/prebuilt_systems.hpp"
 
 namespace {

@@ -29,6 +29,7 @@
 #include "golden/layers.hpp"
 #include "support/catch.hpp"
 #include "support/golden.hpp"
+#include "support/prebuilt_bank.hpp"
 
 namespace {
 

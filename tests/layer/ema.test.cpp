@@ -6,6 +6,7 @@
 #include <ssm/layer/ema.hpp>
 
 #include "support/conformance.hpp"
+#include "support/prebuilt_bank.hpp"
 
 using namespace ssm;
 

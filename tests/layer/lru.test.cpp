@@ -16,6 +16,7 @@
 #include "reference/mimo.hpp"
 #include "support/catch.hpp"
 #include "support/conformance.hpp"
+#include "support/prebuilt_scan.hpp"
 
 using namespace ssm;
 

@@ -21,6 +21,7 @@
 #include "reference/mimo.hpp"
 #include "support/catch.hpp"
 #include "support/conformance.hpp"
+#include "support/prebuilt_scan.hpp"
 #include "support/prebuilt_systems.hpp"
 
 using namespace ssm;

@@ -7,6 +7,7 @@
 #include <ssm/layer/spacetime.hpp>
 
 #include "support/conformance.hpp"
+#include "support/prebuilt_bank.hpp"
 
 using namespace ssm;
 using ssm_test::check_conformance;

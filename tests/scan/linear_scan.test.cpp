@@ -18,6 +18,7 @@
 
 #include "reference/linear_scan.hpp"
 #include "support/catch.hpp"
+#include "support/prebuilt_scan.hpp"
 
 using namespace ssm;
 

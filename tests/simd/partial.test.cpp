@@ -35,6 +35,34 @@ TEMPLATE_TEST_CASE("partial loads read n numbers and zeros, partial stores write
     }
 }
 
+TEMPLATE_TEST_CASE("lanes for the first numbers of a pack move these and no others", "[simd]",
+                   float, double) {
+    using T = TestType;
+    constexpr std::size_t w = simd::width<T>;
+    for (std::size_t n = 1; n < w; ++n)
+        simd::with_first_lanes<T>(n, [&](auto lanes) {
+            REQUIRE(lanes.count() == n);
+            const std::unique_ptr<T[]> x(new T[n]);  // as above
+            for (std::size_t i = 0; i < n; ++i)
+                x[i] = static_cast<T>(i + 1);
+            lanes.store(x.get(), lanes.load(x.get()) + T(1));
+            for (std::size_t i = 0; i < n; ++i)
+                CHECK(x[i] == static_cast<T>(i + 2));
+            T row[w];
+            simd::store(row, lanes.load(x.get()));
+            for (std::size_t i = n; i < w; ++i)
+                CHECK(row[i] == T(0));
+        });
+    T row[w] = {};
+    simd::HalfLanes<T>{}.store(row, simd::Pack<T>(T(5)));
+    for (std::size_t i = 0; i < w; ++i)
+        CHECK(row[i] == (i < w / 2 ? T(5) : T(0)));
+    T half[w];
+    simd::store(half, simd::HalfLanes<T>{}.load(row));
+    for (std::size_t i = 0; i < w; ++i)
+        CHECK(half[i] == row[i]);
+}
+
 TEMPLATE_TEST_CASE("loops over packs see each number once, for any length", "[simd]", float,
                    double) {
     using T = TestType;

@@ -18,6 +18,10 @@
 
 // clang-format off
 #define SSM_TEST_BANK(T)                                                                             \
+    SSM_TEST_PREBUILT void ssm::KernelSpectrum<T>::prepare(                                          \
+        ConvolutionKernel<const T>, std::size_t, Workspace&);                                        \
+    SSM_TEST_PREBUILT void ssm::KernelSpectrum<T>::transform(                                        \
+        const Fft&, std::size_t, std::size_t, T*, T*) const;                                         \
     SSM_TEST_PREBUILT void ssm::fft_convolution<T>(                                                  \
         BatchView<const T>, const KernelSpectrum<T>&, BatchView<T>, const Context&);                 \
     SSM_TEST_PREBUILT void ssm::fft_convolution_adjoint<T>(                                          \

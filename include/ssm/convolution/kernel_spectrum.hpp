@@ -37,27 +37,7 @@ public:
     ///
     /// Cost      one transform of each kernel, about half of the convolution of one sequence
     /// Errors    ShapeError for taps that do not fit their shape
-    void prepare(ConvolutionKernel<const T> kernel, std::size_t length, Workspace& workspace) {
-        kernel.check("ssm::KernelSpectrum");
-        const Fft& fft = workspace.template table<Fft>(Fft::size_for(length));
-        shape_ = kernel.shape;
-        size_ = fft.size();
-        causal_.assign(kernel.causal.begin(), kernel.causal.end());
-        anticausal_.assign(kernel.anticausal.begin(), kernel.anticausal.end());
-        skip_.assign(kernel.skip.begin(), kernel.skip.end());
-        groups_ = detail::LaneGroup::groups(shape_.channels, Fft::lanes);
-        spectra_.resize(shape_.heads * groups_ * fft.numbers());
-        const auto frame = workspace.frame();
-        const std::size_t scratch = scratch_numbers(fft.numbers());
-        T* const memory = workspace.template take<T>(threads() * scratch).data();
-        parallel_for(
-            shape_.heads * groups_,
-            [&](std::size_t task, std::size_t worker) {
-                transform(fft, task / groups_, task % groups_, memory + worker * scratch,
-                          spectra_.data() + task * fft.numbers());
-            },
-            TaskCost{0.5 * static_cast<double>(fft.numbers())});
-    }
+    void prepare(ConvolutionKernel<const T> kernel, std::size_t length, Workspace& workspace);
 
     [[nodiscard]] const KernelShape& shape() const noexcept { return shape_; }
     /// Points of the prepared spectra: the longest sequence.
@@ -87,27 +67,7 @@ private:
     /// of causal[0]. The transform runs in `scratch`, which stays in the cache from one kernel to the next, and
     /// causal kernels are real.
     void transform(const Fft& fft, std::size_t head, std::size_t index, T* scratch,
-                   T* spectrum) const {
-        constexpr std::ptrdiff_t step = 2 * Fft::lanes;
-        const T scale = T(1) / static_cast<T>(fft.size());
-        const detail::LaneSpans<const T> causal = lane_taps(causal_, fft, head, index);
-        if (anticausal_.empty()) {
-            T* const rows = scratch + fft.numbers();
-            const std::size_t length = std::max<std::size_t>(1, causal.longest());
-            std::fill(rows, rows + Fft::lanes, T(0));
-            detail::interleave<T>(causal, scale, rows, Fft::lanes);
-            add_skip(head, index, scale, rows);
-            fft.open({rows, Fft::lanes, length}, scratch);
-        } else {
-            std::fill(scratch, scratch + fft.numbers(), T(0));
-            detail::interleave<T>(causal, scale, scratch, step);
-            detail::interleave<T>(lane_taps(anticausal_, fft, head, index), -scale,
-                                  scratch + fft.numbers() - Fft::lanes, -step);
-            add_skip(head, index, scale, scratch);
-            fft.open(scratch);
-        }
-        fft.finish(scratch, spectrum);
-    }
+                   T* spectrum) const;
 
     void add_skip(std::size_t head, std::size_t index, T scale, T* first) const {
         if (skip_.empty())
@@ -134,5 +94,53 @@ private:
     AlignedVector<T> causal_, anticausal_, skip_;
     AlignedVector<T> spectra_;  // (heads, groups, n, 2, lanes)
 };
+
+template <class T, class Arch>
+void KernelSpectrum<T, Arch>::prepare(ConvolutionKernel<const T> kernel, std::size_t length,
+                                      Workspace& workspace) {
+    kernel.check("ssm::KernelSpectrum");
+    const Fft& fft = workspace.template table<Fft>(Fft::size_for(length));
+    shape_ = kernel.shape;
+    size_ = fft.size();
+    causal_.assign(kernel.causal.begin(), kernel.causal.end());
+    anticausal_.assign(kernel.anticausal.begin(), kernel.anticausal.end());
+    skip_.assign(kernel.skip.begin(), kernel.skip.end());
+    groups_ = detail::LaneGroup::groups(shape_.channels, Fft::lanes);
+    spectra_.resize(shape_.heads * groups_ * fft.numbers());
+    const auto frame = workspace.frame();
+    const std::size_t scratch = scratch_numbers(fft.numbers());
+    T* const memory = workspace.template take<T>(threads() * scratch).data();
+    parallel_for(
+        shape_.heads * groups_,
+        [&](std::size_t task, std::size_t worker) {
+            transform(fft, task / groups_, task % groups_, memory + worker * scratch,
+                      spectra_.data() + task * fft.numbers());
+        },
+        TaskCost{0.5 * static_cast<double>(fft.numbers())});
+}
+
+template <class T, class Arch>
+void KernelSpectrum<T, Arch>::transform(const Fft& fft, std::size_t head, std::size_t index,
+                                        T* scratch, T* spectrum) const {
+    constexpr std::ptrdiff_t step = 2 * Fft::lanes;
+    const T scale = T(1) / static_cast<T>(fft.size());
+    const detail::LaneSpans<const T> causal = lane_taps(causal_, fft, head, index);
+    if (anticausal_.empty()) {
+        T* const rows = scratch + fft.numbers();
+        const std::size_t length = std::max<std::size_t>(1, causal.longest());
+        std::fill(rows, rows + Fft::lanes, T(0));
+        detail::interleave<T>(causal, scale, rows, Fft::lanes);
+        add_skip(head, index, scale, rows);
+        fft.open({rows, Fft::lanes, length}, scratch);
+    } else {
+        std::fill(scratch, scratch + fft.numbers(), T(0));
+        detail::interleave<T>(causal, scale, scratch, step);
+        detail::interleave<T>(lane_taps(anticausal_, fft, head, index), -scale,
+                              scratch + fft.numbers() - Fft::lanes, -step);
+        add_skip(head, index, scale, scratch);
+        fft.open(scratch);
+    }
+    fft.finish(scratch, spectrum);
+}
 
 }  // namespace ssm

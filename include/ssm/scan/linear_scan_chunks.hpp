@@ -120,7 +120,9 @@ private:
         if (group.columns == simd::width<T>)
             body(ChunkPacks<simd::AllLanes<T>>{a, x, state, {}});
         else
-            body(ChunkPacks<simd::FirstLanes<T>>{a, x, state, simd::FirstLanes<T>(group.columns)});
+            simd::with_first_lanes<T>(group.columns, [&](const auto& lanes) {
+                body(ChunkPacks<std::decay_t<decltype(lanes)>>{a, x, state, lanes});
+            });
     }
 
     void find_last_states(const Group& group) const {

@@ -72,12 +72,17 @@ SSM_INLINE void for_each_pack_group(std::size_t columns, Body&& body) {
         body(std::integral_constant<std::size_t, 2>{}, simd::AllLanes<T>{}, i);
         i += 2 * width;
     }
-    if (i + width < columns)
-        body(std::integral_constant<std::size_t, 2>{}, simd::FirstLanes<T>(columns - i - width), i);
-    else if (i + width == columns)
+    const std::size_t rest = columns - i;
+    if (rest > width)
+        simd::with_first_lanes<T>(rest - width, [&](const auto& lanes) SSM_INLINE_LAMBDA {
+            body(std::integral_constant<std::size_t, 2>{}, lanes, i);
+        });
+    else if (rest == width)
         body(std::integral_constant<std::size_t, 1>{}, simd::AllLanes<T>{}, i);
-    else if (i < columns)
-        body(std::integral_constant<std::size_t, 1>{}, simd::FirstLanes<T>(columns - i), i);
+    else if (rest > 0)
+        simd::with_first_lanes<T>(rest, [&](const auto& lanes) SSM_INLINE_LAMBDA {
+            body(std::integral_constant<std::size_t, 1>{}, lanes, i);
+        });
 }
 
 /// Calls `body(p, lanes)` for each of `count` packs, the last one first: a masked load waits for stores to all that it

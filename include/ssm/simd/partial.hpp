@@ -7,10 +7,11 @@
 
 #include <ssm/simd/intrinsics.hpp>
 #include <ssm/simd/pack.hpp>
+#include <ssm/simd/pieces.hpp>
 
 /// Reading and writing fewer numbers than a register holds: the tails of arrays. Nothing past the
-/// n-th number is touched, on any processor: AVX and AVX-512 have masked moves that do not fault,
-/// elsewhere the numbers go through a small buffer.
+/// n-th number is touched, on any processor: AVX has masked moves that do not fault and AVX-512 moves
+/// pieces, elsewhere the numbers go through a small buffer.
 namespace ssm::simd {
 inline namespace SSM_ARCH {
 
@@ -32,16 +33,7 @@ SSM_INLINE void store_partial_buffered(T* p, Pack<T> x, std::size_t n) noexcept 
         p[i] = buffer[i];
 }
 
-#if defined(__AVX512F__)
-template <class T>
-SSM_INLINE auto first_lanes(std::size_t n) noexcept {
-    const unsigned bits = (1U << n) - 1U;
-    if constexpr (sizeof(T) == 4)
-        return static_cast<__mmask16>(bits);
-    else
-        return static_cast<__mmask8>(bits);
-}
-#elif defined(__AVX__)
+#if defined(__AVX__)
 /// All bits set in the first n lanes, none in the others: a window on a row of ones and zeros.
 template <class T>
 SSM_INLINE __m256i first_lanes(std::size_t n) noexcept {
@@ -49,45 +41,18 @@ SSM_INLINE __m256i first_lanes(std::size_t n) noexcept {
     const std::size_t words = n * (sizeof(T) / 4);
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(row + (8 - words)));
 }
-
-/// Writes in pieces of 4, 2 and 1 numbers: masked stores of AVX take tens of cycles on processors of AMD.
-SSM_INLINE void store_pieces(float* p, __m256 x, std::size_t n) noexcept {
-    __m128 rest = _mm256_castps256_ps128(x);
-    if ((n & 4U) != 0) {
-        _mm_storeu_ps(p, rest);
-        rest = _mm256_extractf128_ps(x, 1);
-        p += 4;
-    }
-    if ((n & 2U) != 0) {
-        _mm_storel_pi(reinterpret_cast<__m64*>(p), rest);
-        rest = _mm_movehl_ps(rest, rest);
-        p += 2;
-    }
-    if ((n & 1U) != 0)
-        _mm_store_ss(p, rest);
-}
-SSM_INLINE void store_pieces(double* p, __m256d x, std::size_t n) noexcept {
-    __m128d rest = _mm256_castpd256_pd128(x);
-    if ((n & 2U) != 0) {
-        _mm_storeu_pd(p, rest);
-        rest = _mm256_extractf128_pd(x, 1);
-        p += 2;
-    }
-    if ((n & 1U) != 0)
-        _mm_store_sd(p, rest);
-}
 #endif
 
 }  // namespace detail
 
-/// The first n < width numbers at p, and zeros. Precondition: n <= width.
+/// The first n numbers at p, and zeros. Precondition: n <= width.
 template <class T>
 [[nodiscard]] SSM_INLINE Pack<T> load_partial(const T* p, std::size_t n) noexcept {
 #if defined(__AVX512F__)
-    if constexpr (std::is_same_v<T, float>)
-        return Pack<T>::of(_mm512_maskz_loadu_ps(detail::first_lanes<T>(n), p));
-    else if constexpr (std::is_same_v<T, double>)
-        return Pack<T>::of(_mm512_maskz_loadu_pd(detail::first_lanes<T>(n), p));
+    if (n == width<T>)
+        return load(p);
+    if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double>)
+        return Pack<T>::of(detail::load_pieces(p, n));
     else
         return detail::load_partial_buffered(p, n);
 #elif defined(__AVX__)
@@ -105,14 +70,7 @@ template <class T>
 /// Writes the first n lanes to p and nothing else. Precondition: n <= width.
 template <class T>
 SSM_INLINE void store_partial(T* p, detail::Same<T> x, std::size_t n) noexcept {
-#if defined(__AVX512F__)
-    if constexpr (std::is_same_v<T, float>)
-        _mm512_mask_storeu_ps(p, detail::first_lanes<T>(n), x.raw);
-    else if constexpr (std::is_same_v<T, double>)
-        _mm512_mask_storeu_pd(p, detail::first_lanes<T>(n), x.raw);
-    else
-        detail::store_partial_buffered(p, x, n);
-#elif defined(__AVX__)
+#if defined(__AVX__)
     if (n == width<T>)
         store(p, x);
     else if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double>)
@@ -121,6 +79,36 @@ SSM_INLINE void store_partial(T* p, detail::Same<T> x, std::size_t n) noexcept {
         detail::store_partial_buffered(p, x, n);
 #else
     detail::store_partial_buffered(p, x, n);
+#endif
+}
+
+/// The first half of a pack, and zeros.
+template <class T>
+[[nodiscard]] SSM_INLINE Pack<T> load_half(const T* p) noexcept {
+#if defined(__AVX512F__)
+    if constexpr (std::is_same_v<T, float>)
+        return Pack<T>::of(_mm512_zextps256_ps512(_mm256_loadu_ps(p)));
+    else if constexpr (std::is_same_v<T, double>)
+        return Pack<T>::of(_mm512_zextpd256_pd512(_mm256_loadu_pd(p)));
+    else
+        return load_partial(p, width<T> / 2);
+#else
+    return load_partial(p, width<T> / 2);
+#endif
+}
+
+/// Writes the first half of a pack.
+template <class T>
+SSM_INLINE void store_half(T* p, detail::Same<T> x) noexcept {
+#if defined(__AVX512F__)
+    if constexpr (std::is_same_v<T, float>)
+        _mm256_storeu_ps(p, _mm512_castps512_ps256(x.raw));
+    else if constexpr (std::is_same_v<T, double>)
+        _mm256_storeu_pd(p, _mm512_castpd512_pd256(x.raw));
+    else
+        store_partial(p, x, width<T> / 2);
+#else
+    store_partial(p, x, width<T> / 2);
 #endif
 }
 
@@ -144,6 +132,24 @@ public:
 private:
     std::size_t n_;
 };
+
+/// The first half of the lanes of a pack, as `FirstLanes`, in one plain move with AVX-512.
+template <class T>
+struct HalfLanes {
+    [[nodiscard]] SSM_INLINE Pack<T> load(const T* p) const noexcept { return load_half(p); }
+    SSM_INLINE void store(T* p, Pack<T> x) const noexcept { store_half(p, x); }
+    [[nodiscard]] static constexpr std::size_t count() noexcept { return width<T> / 2; }
+};
+
+/// Calls `body(lanes)` with the lanes for the first n of a pack: for loops that move the same lanes in each of many
+/// rows, and so had better know how many there are. Precondition: 0 < n < width.
+template <class T, class Body>
+SSM_INLINE void with_first_lanes(std::size_t n, Body&& body) {
+    if constexpr (sizeof(Pack<T>) == 64)
+        if (2 * n == width<T>)
+            return body(HalfLanes<T>{});
+    body(FirstLanes<T>(n));
+}
 
 /// Runs `body(lanes, i)` for i = 0, width, 2 width, ...: with `AllLanes<T>` while whole packs fit
 /// into n, then once with `FirstLanes<T>` for what is left. The body reads and writes with
