@@ -45,9 +45,9 @@ SSM_INLINE void prefetch_row(Index p, const T* x, std::ptrdiff_t step, std::size
     constexpr std::size_t line = 64;
     constexpr std::ptrdiff_t rows_ahead = 32 / packs;
     if constexpr (p() * sizeof(simd::Pack<T>) % line == 0) {
-        simd::prefetch(x + rows_ahead * step);
+        simd::prefetch(x, rows_ahead * step);
         if constexpr (Form::parts == 2)
-            simd::prefetch(x + rows_ahead * step + part);
+            simd::prefetch(x + part, rows_ahead * step);
     }
 }
 

@@ -25,7 +25,7 @@ struct SelectiveAhead {
         for (std::size_t k = count * part / parts; k < count * (part + 1) / parts; ++k)
             if (arrays[k] != nullptr)
                 for (std::size_t t = 0; t < selective_steps; ++t)
-                    simd::prefetch_later(arrays[k] + at + t * stride);
+                    simd::prefetch_later(arrays[k], static_cast<std::ptrdiff_t>(at + t * stride));
         if (states != nullptr)
             for (std::size_t k = states_size * part / parts; k < states_size * (part + 1) / parts;
                  k += alignment / sizeof(T))

@@ -116,12 +116,13 @@ private:
                                 SSM_INLINE_LAMBDA { a[j] = load_point(x + j * points_ * step); });
     }
     [[nodiscard]] SSM_INLINE static Pack read(LaneRows<const T> rows, std::size_t l) {
-        simd::prefetch(rows.first + (l + rows_ahead) * rows.stride);
+        simd::prefetch(rows.first, static_cast<std::ptrdiff_t>((l + rows_ahead) * rows.stride));
         return l < rows.length ? simd::load(rows.row(l)) : Pack(T(0));
     }
     template <bool add>
     SSM_INLINE static void write(LaneRows<T> rows, std::size_t l, Pack value) {
-        simd::prefetch_for_write(rows.first + (l + rows_ahead) * rows.stride);
+        simd::prefetch_for_write(rows.first,
+                                 static_cast<std::ptrdiff_t>((l + rows_ahead) * rows.stride));
         if (l < rows.length)
             simd::store(rows.row(l), add ? value + simd::load(rows.row(l)) : value);
     }
