@@ -5,6 +5,7 @@
 
 #include <ssm/core/aligned.hpp>
 #include <ssm/discretize/dplr_system.hpp>
+#include <ssm/math/small_matrix.hpp>
 #include <ssm/scan/diagonal_state.hpp>
 #include <ssm/scan/diagonal_step.hpp>
 #include <ssm/simd/complex.hpp>
@@ -82,7 +83,7 @@ class DplrStep {
     using Pack = simd::Pack<T>;
     using Number = simd::Complex<Pack>;
     static constexpr std::size_t width = simd::width<T>;
-    static constexpr std::size_t most = rank == 0 ? 8 : rank;
+    static constexpr std::size_t most = rank == 0 ? math::SmallMatrix::most : rank;
 
 public:
     DplrStep(const DplrStepBank<T>& bank, const T* u, const T* skip, T* y, T* state) noexcept

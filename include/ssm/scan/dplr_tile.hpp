@@ -5,6 +5,7 @@
 
 #include <ssm/core/aligned.hpp>
 #include <ssm/discretize/dplr_system.hpp>
+#include <ssm/math/small_matrix.hpp>
 #include <ssm/scan/diagonal_state.hpp>
 #include <ssm/simd/complex.hpp>
 #include <ssm/simd/pack.hpp>
@@ -132,7 +133,7 @@ SSM_INLINE void store_lanes(T* to, LaneNumber<T> x) noexcept {
 template <class T, std::size_t rank, bool has_input, class Arch = simd::Arch>
 class DplrSteps {
     using Pack = simd::Pack<T>;
-    static constexpr std::size_t most = rank == 0 ? 8 : rank;
+    static constexpr std::size_t most = rank == 0 ? math::SmallMatrix::most : rank;
 
 public:
     DplrSteps(const DplrShape& shape, const T* coefficients, std::size_t stride) noexcept

@@ -146,6 +146,17 @@ struct ChunkPacks {
 template <bool fixed, std::size_t packs>
 inline constexpr std::size_t scan_stride = fixed ? std::max<std::size_t>(1, scan_packs / packs) : 1;
 
+/// Calls `advance(stride)` while so many steps are left, and `advance(1)` for the rest.
+template <std::size_t stride, class Advance>
+SSM_INLINE void in_strides(std::size_t steps, Advance&& advance) noexcept {
+    std::size_t t = 0;
+    for (; t + stride <= steps; t += stride)
+        advance(std::integral_constant<std::size_t, stride>{});
+    if constexpr (stride > 1)
+        for (; t < steps; ++t)
+            advance(std::integral_constant<std::size_t, 1>{});
+}
+
 /// The coefficients of 1, 2, ... steps.
 template <class Form, std::size_t stride, class Number>
 SSM_INLINE void powers(Number a, Number (&power)[stride]) noexcept {
@@ -190,12 +201,7 @@ SSM_INLINE void scan_pack_group(ScanRows<T> rows, std::size_t steps, T* state,
         if constexpr (!fixed)
             rows.a += rows.a_step;
     };
-    std::size_t t = 0;
-    for (; t + stride <= steps; t += stride)
-        advance(std::integral_constant<std::size_t, stride>{});
-    if constexpr (stride > 1)
-        for (; t < steps; ++t)
-            advance(std::integral_constant<std::size_t, 1>{});
+    in_strides<stride>(steps, advance);
     group.template each<packs>([&](auto p, auto i, const auto& lanes) SSM_INLINE_LAMBDA {
         store_number<Form>(lanes, state + i * group.state, rows.part, s[p]);
     });
@@ -252,12 +258,7 @@ SSM_INLINE void last_state_of_group(ScanRows<T> rows, std::size_t steps, T* stat
         if constexpr (!fixed)
             rows.a += rows.a_step;
     };
-    std::size_t t = 0;
-    for (; t + stride <= steps; t += stride)
-        advance(std::integral_constant<std::size_t, stride>{});
-    if constexpr (stride > 1)
-        for (; t < steps; ++t)
-            advance(std::integral_constant<std::size_t, 1>{});
+    in_strides<stride>(steps, advance);
     group.template each<packs>([&](auto p, auto i, const auto& lanes) SSM_INLINE_LAMBDA {
         store_number<Form>(lanes, state + i * group.state, rows.part, s[p]);
         if constexpr (!fixed)
