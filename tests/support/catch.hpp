@@ -1,11 +1,12 @@
 #pragma once
 
 // Catch2 2 and 3 through one include: TEST_CASE, SECTION, TEMPLATE_TEST_CASE, GENERATE, matchers
-// and Approx are the same names with both.
+// and Approx are the same names with both. Headers of the other one may be installed too: CMake says
+// which one it links.
 
 #include <ssm/core/parallel.hpp>
 
-#if __has_include(<catch2/catch_all.hpp>)
+#if SSM_TEST_CATCH_MAJOR >= 3
 #include <catch2/catch_all.hpp>
 
 using Catch::Approx;

@@ -15,6 +15,7 @@
 #include <ssm/scan/selective_forward_block.hpp>
 #include <ssm/scan/selective_system.hpp>
 #include <ssm/scan/selective_tile.hpp>
+#include <ssm/simd/pack.hpp>
 
 namespace ssm {
 
@@ -44,12 +45,13 @@ template <class Number>
 }
 
 /// Tiles of a task of the forward: as many as their rates and states fit into the level 2 cache beside the input, but
-/// two tasks for each of several threads. Channels know nothing of each other, so the results do not depend on it.
+/// two tasks for each of several threads. Processors with AVX-512 have a megabyte and more of it, others half of one.
+/// Channels know nothing of each other, so the results do not depend on it.
 template <class Number>
 [[nodiscard]] std::size_t selective_forward_tiles(const SelectiveLayout<Number>& layout,
                                                   std::size_t count) noexcept {
     using T = RealOfNumber<Number>;
-    constexpr std::size_t bytes = 128 << 10;
+    constexpr std::size_t bytes = sizeof(simd::Pack<T>) == 64 ? 512 << 10 : 128 << 10;
     const std::size_t tile = 2 * SelectiveTiles<Number>::packs * layout.state() * sizeof(T);
     const std::size_t tasks = threads() > 1 ? 2 * threads() : 1;
     return std::max<std::size_t>(1, std::min(bytes / tile, count / tasks));
