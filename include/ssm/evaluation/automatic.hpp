@@ -14,6 +14,7 @@
 #include <ssm/evaluation/recurrence.hpp>
 #include <ssm/scan/diagonal.hpp>
 #include <ssm/scan/diagonal_state.hpp>
+#include <ssm/simd/pack.hpp>
 
 namespace ssm::evaluation {
 
@@ -23,9 +24,10 @@ namespace ssm::evaluation {
 /// Systems that are not diagonal: transforms for whole sequences, unless `system.prefers_recurrence<T>(batch, length)`
 /// says that their kernel costs more than running them, and their stream for what continues a state.
 ///
-/// The choice compares estimates of the time for a number, fitted to measurements (Zen 4, AVX-512, float, one
-/// thread; in tenths of nanoseconds, but only their ratios matter): the recurrence is linear in the number of modes
-/// and slow for a few channels, chunks need tables, and transforms need a kernel that a batch shares.
+/// The choice compares estimates of the time for a number, fitted to measurements (Zen 3 with AVX2, Zen 4 and a
+/// Xeon with AVX-512, float, one thread; in tenths of nanoseconds, but only their ratios matter): the recurrence is
+/// linear in the number of modes and slow for a few channels; chunks need tables, and gain more from long registers;
+/// transforms need a kernel that a batch shares, and outgrow the caches by the lanes that they take together.
 struct Auto {
     static constexpr bool sees_future = true;
     template <class System>
@@ -51,9 +53,9 @@ struct Auto {
             Fft::forward<Direction, T>(system, skip, u, y, context);
         } else {
             const Pieces pieces(u.shape(), context);
-            const double chunked = chunked_time(system.shape, pieces);
+            const double chunked = chunked_time<T>(system.shape, pieces);
             const double recurrence = recurrence_time(system.shape);
-            if (fft_time(system.shape, pieces) < std::min(chunked, recurrence))
+            if (fft_time<T>(system.shape, pieces) < std::min(chunked, recurrence))
                 Fft::forward<Direction, T>(system, skip, u, y, context);
             else if (chunked < recurrence)
                 Chunked::forward<Direction, T>(system, skip, u, y, context);
@@ -67,7 +69,7 @@ struct Auto {
                         BatchView<T> y, typename Stream::State& state, const Context& context) {
         if constexpr (!std::is_same_v<Stream, DiagonalSystem<T>>)
             stream.forward(u, skip, y, state, context);
-        else if (chunked_time(stream.shape(), Pieces(u.shape(), context)) <
+        else if (chunked_time<T>(stream.shape(), Pieces(u.shape(), context)) <
                  recurrence_time(stream.shape()))
             Chunked::forward<T>(stream, skip, u, y, state, context);
         else
@@ -80,7 +82,7 @@ struct Auto {
         if constexpr (Direction::is_causal && is_diagonal<System>) {
             const Pieces pieces(u.shape(), context);
             cache.is_fft =
-                fft_training_time(system.shape, pieces) < recurrence_training_time(system.shape);
+                fft_training_time<T>(system.shape, pieces) < recurrence_training_time(system.shape);
             if (!cache.is_fft) {
                 Recurrence::forward<Direction, T>(system, skip, u, y, cache.recurrence, context);
                 return;
@@ -131,27 +133,37 @@ private:
             shape.channels < 16 ? 110.0 / static_cast<double>(shape.channels) : 0.0;
         return 4.0 + 1.05 * static_cast<double>(shape.modes) + idle_lanes;
     }
+    template <class T>
     [[nodiscard]] static double chunked_time(const ModeShape& shape, const Pieces& pieces) {
         const double tables = 240.0 * static_cast<double>(shape.modes);
-        return 13.0 + static_cast<double>(shape.modes) + tables / (pieces.length * pieces.count) +
-               2000.0 / pieces.length;
+        const double mode = sizeof(simd::Pack<T>) == 64 ? 0.6 : 1.0;
+        return 13.0 + mode * static_cast<double>(shape.modes) +
+               tables / (pieces.length * pieces.count) + 2000.0 / pieces.length;
     }
+    /// What a transform waits for memory: more with each doubling beyond a quarter of a megabyte.
+    template <class T>
+    [[nodiscard]] static double miss_time(const Pieces& pieces) {
+        const double bytes = 2.0 * pieces.length * sizeof(simd::Pack<T>);
+        return 12.0 * std::max(0.0, std::log2(bytes / (256 << 10)));
+    }
+    template <class T>
     [[nodiscard]] static double transform_time(const Pieces& pieces) {
-        const double cache_misses = pieces.length > 32768.0 ? 60.0 : 0.0;
-        return 6.0 + 1.5 * std::log2(pieces.length + 1.0) + cache_misses;
+        return 6.0 + 1.5 * std::log2(pieces.length + 1.0) + miss_time<T>(pieces);
     }
+    template <class T>
     [[nodiscard]] static double fft_time(const ModeShape& shape, const Pieces& pieces) {
-        const double kernel =
-            8.0 + 0.45 * static_cast<double>(shape.modes) + 2000.0 / pieces.length;
-        return transform_time(pieces) + kernel / pieces.sharing;
+        const double kernel = 8.0 + 0.45 * static_cast<double>(shape.modes) +
+                              2000.0 / pieces.length + miss_time<T>(pieces);
+        return transform_time<T>(pieces) + kernel / pieces.sharing;
     }
     [[nodiscard]] static double recurrence_training_time(const ModeShape& shape) {
         return 10.0 + 6.0 * static_cast<double>(shape.modes);
     }
+    template <class T>
     [[nodiscard]] static double fft_training_time(const ModeShape& shape, const Pieces& pieces) {
         const double kernel =
             20.0 + 1.4 * static_cast<double>(shape.modes) + 4000.0 / pieces.length;
-        return 2.5 * transform_time(pieces) + kernel / pieces.sharing;
+        return 2.5 * transform_time<T>(pieces) + kernel / pieces.sharing;
     }
 };
 
