@@ -82,36 +82,6 @@ SSM_INLINE void store_partial(T* p, detail::Same<T> x, std::size_t n) noexcept {
 #endif
 }
 
-/// The first half of a pack, and zeros.
-template <class T>
-[[nodiscard]] SSM_INLINE Pack<T> load_half(const T* p) noexcept {
-#if defined(__AVX512F__)
-    if constexpr (std::is_same_v<T, float>)
-        return Pack<T>::of(_mm512_zextps256_ps512(_mm256_loadu_ps(p)));
-    else if constexpr (std::is_same_v<T, double>)
-        return Pack<T>::of(_mm512_zextpd256_pd512(_mm256_loadu_pd(p)));
-    else
-        return load_partial(p, width<T> / 2);
-#else
-    return load_partial(p, width<T> / 2);
-#endif
-}
-
-/// Writes the first half of a pack.
-template <class T>
-SSM_INLINE void store_half(T* p, detail::Same<T> x) noexcept {
-#if defined(__AVX512F__)
-    if constexpr (std::is_same_v<T, float>)
-        _mm256_storeu_ps(p, _mm512_castps512_ps256(x.raw));
-    else if constexpr (std::is_same_v<T, double>)
-        _mm256_storeu_pd(p, _mm512_castpd512_pd256(x.raw));
-    else
-        store_partial(p, x, width<T> / 2);
-#else
-    store_partial(p, x, width<T> / 2);
-#endif
-}
-
 /// All lanes of a pack: how the body of `for_each_pack` moves its numbers in the full part.
 template <class T>
 struct AllLanes {
@@ -133,11 +103,14 @@ private:
     std::size_t n_;
 };
 
-/// The first half of the lanes of a pack, as `FirstLanes`, in one plain move with AVX-512.
+/// The first half of the lanes of a pack, as `FirstLanes`. Their number is known to the compiler, which with AVX-512
+/// makes one plain move of them.
 template <class T>
 struct HalfLanes {
-    [[nodiscard]] SSM_INLINE Pack<T> load(const T* p) const noexcept { return load_half(p); }
-    SSM_INLINE void store(T* p, Pack<T> x) const noexcept { store_half(p, x); }
+    [[nodiscard]] SSM_INLINE Pack<T> load(const T* p) const noexcept {
+        return load_partial(p, count());
+    }
+    SSM_INLINE void store(T* p, Pack<T> x) const noexcept { store_partial(p, x, count()); }
     [[nodiscard]] static constexpr std::size_t count() noexcept { return width<T> / 2; }
 };
 
